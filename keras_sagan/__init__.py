@@ -1,0 +1,19 @@
+"""Self-Attention GANs for Keras 3 on TensorFlow."""
+
+import importlib
+
+__version__ = "0.1.0"
+__all__ = ["GAN", "callbacks", "data", "exporting", "latents", "layers", "losses", "models"]
+
+
+def __getattr__(name):
+    # Submodules load when first used: Keras and TensorFlow take seconds to import.
+    if name == "GAN":
+        return importlib.import_module("keras_sagan.gan").GAN
+    if name in __all__:
+        return importlib.import_module(f"keras_sagan.{name}")
+    raise AttributeError(f"module 'keras_sagan' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,72 @@
+"""Batch normalisation with a gain and a bias for each class."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_sagan")
+class ConditionalBatchNorm(keras.layers.Layer):
+    """Batch normalisation whose gain (1 + embedding) and bias are looked up by class.
+
+    Args:
+        num_classes: Number of classes.
+        momentum: Of the moving mean and variance.
+        epsilon: Added to the variance.
+        synchronized: Whether the batch statistics are taken over all replicas of a
+            `tf.distribute` strategy (TensorFlow backend only).
+        **kwargs: Of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: (batch, height, width, channels).
+        labels: (batch,) integers from 0 to `num_classes - 1`.
+        training: Whether to normalise with the batch's statistics and update the moving ones.
+
+    Example:
+
+    >>> norm = keras_sagan.layers.ConditionalBatchNorm(num_classes=10)
+    >>> norm(features, labels=labels, training=True).shape
+    (16, 32, 32, 64)
+
+    Reference:
+        Dumoulin et al., A Learned Representation for Artistic Style, ICLR 2017
+        (arXiv:1610.07629), eq. 5; as used in the official SAGAN code.
+    """
+
+    def __init__(self, num_classes, momentum=0.99, epsilon=1e-5, synchronized=False, **kwargs):
+        super().__init__(**kwargs)
+        self.num_classes = num_classes
+        self.momentum = momentum
+        self.epsilon = epsilon
+        self.synchronized = synchronized
+
+    def build(self, inputs_shape, labels_shape=None):
+        channels = inputs_shape[-1]
+        self.norm = keras.layers.BatchNormalization(
+            momentum=self.momentum,
+            epsilon=self.epsilon,
+            center=False,
+            scale=False,
+            synchronized=self.synchronized,
+            dtype=self.dtype_policy,
+            name="norm",
+        )
+        self.norm.build(inputs_shape)
+        shape = (self.num_classes, channels)
+        # Stored as the difference from 1, so that 0 is the identity, as for weight decay.
+        self.gain = self.add_weight(name="gain", shape=shape, initializer="zeros")
+        self.bias = self.add_weight(name="bias", shape=shape, initializer="zeros")
+
+    def call(self, inputs, labels, training=False):
+        gain = ops.take(self.gain, labels, axis=0)[:, None, None, :]
+        bias = ops.take(self.bias, labels, axis=0)[:, None, None, :]
+        return self.norm(inputs, training=training) * (1 + gain) + bias
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            num_classes=self.num_classes,
+            momentum=self.momentum,
+            epsilon=self.epsilon,
+            synchronized=self.synchronized,
+        )
+        return config

@@ -1,0 +1,128 @@
+"""A 3x3 convolution and a factor-2 resampling in one convolution.
+
+Nearest-neighbour upsampling is a stride-2 transposed convolution with a 2x2 kernel of ones, and
+2x2 average pooling a stride-2 convolution with one of quarters. Convolutions compose, so each
+pair is one stride-2 convolution with the 4x4 kernel `K = W * ones(2, 2)`: the same numbers for
+16 instead of 36 multiplications per input location, channel and filter.
+"""
+
+import keras
+from keras import ops
+
+
+class _ResamplingConv2D(keras.layers.Layer):
+    """A layer with a trained 3x3 kernel that computes with a 4x4 one."""
+
+    def __init__(
+        self,
+        filters,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(3, 3, input_shape[-1], self.filters),
+            initializer=self.kernel_initializer,
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                name="bias", shape=(self.filters,), initializer=self.bias_initializer
+            )
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            filters=self.filters,
+            use_bias=self.use_bias,
+            kernel_initializer=keras.initializers.serialize(self.kernel_initializer),
+            bias_initializer=keras.initializers.serialize(self.bias_initializer),
+        )
+        return config
+
+    def _add_bias(self, x):
+        return x + self.bias if self.use_bias else x
+
+
+def _spread(kernel):
+    """Full convolution of a 3x3 kernel (3, 3, a, b) with a 2x2 kernel of ones: (4, 4, a, b)."""
+    rows = ops.pad(kernel, [[0, 1], [0, 0], [0, 0], [0, 0]]) + ops.pad(
+        kernel, [[1, 0], [0, 0], [0, 0], [0, 0]]
+    )
+    return ops.pad(rows, [[0, 0], [0, 1], [0, 0], [0, 0]]) + ops.pad(
+        rows, [[0, 0], [1, 0], [0, 0], [0, 0]]
+    )
+
+
+@keras.saving.register_keras_serializable(package="keras_sagan")
+class UpsampleConv2D(_ResamplingConv2D):
+    """Nearest-neighbour upsampling by 2, then a 3x3 "same" convolution, in one operation.
+
+    The trained variable `kernel` is that of the 3x3 convolution, (3, 3, channels, filters).
+
+    Args:
+        filters: Output channels.
+        use_bias: Whether to add a bias.
+        kernel_initializer: Of the 3x3 kernel.
+        bias_initializer: Of the bias.
+        **kwargs: Of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: (batch, height, width, channels). The output is
+            (batch, 2 height, 2 width, filters).
+
+    Example:
+
+    >>> keras_sagan.layers.UpsampleConv2D(64)(keras.ops.ones((1, 8, 8, 128))).shape
+    (1, 16, 16, 64)
+    """
+
+    def call(self, inputs):
+        # A transposed convolution scatters, so its kernel is the mirrored one.
+        kernel = ops.flip(ops.convert_to_tensor(self.kernel), axis=(0, 1))
+        kernel = ops.transpose(_spread(kernel), (0, 1, 3, 2))
+        return self._add_bias(ops.conv_transpose(inputs, kernel, strides=2, padding="same"))
+
+
+@keras.saving.register_keras_serializable(package="keras_sagan")
+class DownsampleConv2D(_ResamplingConv2D):
+    """A 3x3 "same" convolution, then 2x2 average pooling, in one operation.
+
+    The trained variable `kernel` is that of the 3x3 convolution, (3, 3, channels, filters).
+
+    Args:
+        filters: Output channels.
+        use_bias: Whether to add a bias.
+        kernel_initializer: Of the 3x3 kernel.
+        bias_initializer: Of the bias.
+        **kwargs: Of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: (batch, height, width, channels), height and width even. The output is
+            (batch, height / 2, width / 2, filters).
+
+    Raises:
+        ValueError: An odd height or width.
+
+    Example:
+
+    >>> keras_sagan.layers.DownsampleConv2D(64)(keras.ops.ones((1, 16, 16, 3))).shape
+    (1, 8, 8, 64)
+    """
+
+    def call(self, inputs):
+        height, width = inputs.shape[1:3]
+        if any(size is not None and size % 2 for size in (height, width)):
+            raise ValueError(
+                f"DownsampleConv2D needs an even height and width, got {height} x {width}"
+            )
+        kernel = _spread(ops.convert_to_tensor(self.kernel)) * 0.25
+        return self._add_bias(ops.conv(inputs, kernel, strides=2, padding="same"))

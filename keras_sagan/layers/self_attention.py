@@ -1,0 +1,144 @@
+"""Self-attention over the locations of a feature map."""
+
+import keras
+from keras import ops
+
+from keras_sagan.layers.spectral_norm import SpectralNorm
+
+
+@keras.saving.register_keras_serializable(package="keras_sagan")
+class SelfAttention2D(keras.layers.Layer):
+    """Self-attention of SAGAN: `y = gamma * o + x`, with `gamma` a scalar that starts at 0.
+
+    With queries `g(x)`, keys `f(x)` and values `h(x)`, all 1x1 convolutions, output location `j`
+    attends to input location `i` by `beta[j, i] = softmax_i(g(x_j) . f(x_i))` (eq. 1), and
+    `o_j = v(sum_i beta[j, i] h(x_i))` (eq. 2). There is no `1 / sqrt(d)`. The softmax runs in
+    float32 under every dtype policy.
+
+    The three published forms:
+
+    - the final paper and its official code, which are the defaults;
+    - the paper's first version (arXiv:1805.08318v1), and most implementations:
+      `value_reduction=1, pool_size=1, output_projection=False, use_bias=True,
+      spectral_norm=False`;
+    - the form printed in the paper, values in C/8 projected back to C:
+      `value_reduction=8, pool_size=1`.
+
+    Args:
+        key_reduction: Queries and keys have `channels / key_reduction` channels.
+        value_reduction: Values have `channels / value_reduction` channels. Without the output
+            projection it must be 1.
+        pool_size: Keys and values are max-pooled by this factor; 1 is no pooling.
+        output_projection: Whether the 1x1 convolution `v` follows.
+        use_bias: Whether the convolutions have a bias.
+        spectral_norm: Whether the convolutions are spectrally normalised.
+        **kwargs: Of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: (batch, height, width, channels), any height and width.
+        return_attention: Whether to return `(outputs, attention)`, where attention is
+            (batch, queries, keys) float32, queries and keys row by row over the map and the
+            pooled map; each row sums to 1.
+
+    Raises:
+        ValueError: Channels that a reduction does not divide; values in other than `channels`
+            channels without an output projection.
+
+    Example:
+
+    >>> attention = keras_sagan.layers.SelfAttention2D()
+    >>> features, weights = attention(features, return_attention=True)
+    >>> features.shape, weights.shape
+    ((16, 32, 32, 128), (16, 1024, 256))
+
+    Reference:
+        Zhang et al., Self-Attention Generative Adversarial Networks, ICML 2019
+        (arXiv:1805.08318).
+    """
+
+    def __init__(
+        self,
+        key_reduction=8,
+        value_reduction=2,
+        pool_size=2,
+        output_projection=True,
+        use_bias=False,
+        spectral_norm=True,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if value_reduction != 1 and not output_projection:
+            raise ValueError(
+                f"value_reduction={value_reduction} needs output_projection=True to come back to "
+                "the channels of the input"
+            )
+        self.key_reduction = key_reduction
+        self.value_reduction = value_reduction
+        self.pool_size = pool_size
+        self.output_projection = output_projection
+        self.use_bias = use_bias
+        self.spectral_norm = spectral_norm
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        for argument in ("key_reduction", "value_reduction"):
+            reduction = getattr(self, argument)
+            if channels % reduction:
+                raise ValueError(
+                    f"SelfAttention2D got {channels} channels, which {argument}={reduction} "
+                    "does not divide"
+                )
+        key_channels = channels // self.key_reduction
+        value_channels = channels // self.value_reduction
+        self.query = self._convolution("query", key_channels, input_shape)
+        self.key = self._convolution("key", key_channels, input_shape)
+        self.value = self._convolution("value", value_channels, input_shape)
+        if self.output_projection:
+            self.output_conv = self._convolution(
+                "output", channels, (*input_shape[:-1], value_channels)
+            )
+        self.gamma = self.add_weight(name="gamma", shape=(), initializer="zeros")
+
+    def call(self, inputs, return_attention=False):
+        query = self._flatten(self.query(inputs))
+        key = self._flatten(self._pool(self.key(inputs)))
+        value = self._flatten(self._pool(self.value(inputs)))
+        logits = ops.matmul(query, ops.transpose(key, (0, 2, 1)))
+        attention = ops.softmax(ops.cast(logits, "float32"), axis=-1)
+        attended = ops.matmul(ops.cast(attention, self.compute_dtype), value)
+        attended = ops.reshape(attended, (*ops.shape(inputs)[:-1], value.shape[-1]))
+        if self.output_projection:
+            attended = self.output_conv(attended)
+        outputs = self.gamma * attended + inputs
+        return (outputs, attention) if return_attention else outputs
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            key_reduction=self.key_reduction,
+            value_reduction=self.value_reduction,
+            pool_size=self.pool_size,
+            output_projection=self.output_projection,
+            use_bias=self.use_bias,
+            spectral_norm=self.spectral_norm,
+        )
+        return config
+
+    def _convolution(self, name, channels, input_shape):
+        layer = keras.layers.Conv2D(
+            channels, 1, use_bias=self.use_bias, dtype=self.dtype_policy, name=name
+        )
+        if self.spectral_norm:
+            layer = SpectralNorm(layer)
+        layer.build(input_shape)
+        return layer
+
+    def _pool(self, x):
+        if self.pool_size == 1:
+            return x
+        # "same" keeps the last row and column of an odd map; on even ones it is plain pooling.
+        return ops.max_pool(x, self.pool_size, strides=self.pool_size, padding="same")
+
+    def _flatten(self, x):
+        batch, height, width, channels = ops.shape(x)
+        return ops.reshape(x, (batch, height * width, channels))

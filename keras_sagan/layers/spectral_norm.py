@@ -1,0 +1,134 @@
+"""Spectral normalisation as a reparametrisation of the wrapped layer's kernel."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_sagan")
+class SpectralNorm(keras.layers.Wrapper):
+    """Runs a layer with `W / sigma(W)` in place of its kernel `W`.
+
+    `sigma(W)` is the largest singular value of the kernel taken as a matrix over its output
+    channels, estimated by power iteration: with a stored unit vector `u`,
+    `v = W u / |W u|`, `u = W' v / |W' v|`, `sigma = v' W u`. The variable that is trained stays
+    the raw `W`, and the gradient flows through `sigma` (eq. 12 of the paper), with `u` and `v`
+    held constant. A call with `training=True` stores the new `u`; no other call changes state.
+
+    (`keras.layers.SpectralNormalization` overwrites the kernel with its normalised value in the
+    forward pass, which loses `W` and makes the gradient that of a projection.)
+
+    Args:
+        layer: A layer with a `kernel` or `embeddings` variable: `Dense`, `Conv1D` to `Conv3D`,
+            their transposed forms, `Embedding`, `UpsampleConv2D`, `DownsampleConv2D`.
+        power_iterations: Power iterations a call, at least 1.
+        epsilon: Added to norms before dividing by them.
+        **kwargs: `name` (the wrapped layer's by default) and `trainable`.
+
+    Call arguments:
+        inputs: What the wrapped layer takes.
+        training: Whether to store the new `u`.
+
+    Raises:
+        ValueError: `power_iterations` below 1, or a layer without such a variable.
+
+    Example:
+
+    >>> layer = keras_sagan.layers.SpectralNorm(keras.layers.Conv2D(64, 3, padding="same"))
+    >>> layer(images, training=True).shape
+    (16, 32, 32, 64)
+
+    Reference:
+        Miyato et al., Spectral Normalization for Generative Adversarial Networks, ICLR 2018
+        (arXiv:1802.05957), eq. 10 to 12 and algorithm 1.
+    """
+
+    def __init__(self, layer, power_iterations=1, epsilon=1e-12, **kwargs):
+        if power_iterations < 1:
+            raise ValueError(f"power_iterations must be at least 1, got {power_iterations}")
+        kwargs.setdefault("name", layer.name)
+        # The estimate always runs in float32; without autocasting, inputs reach the wrapped
+        # layer as they are, and that layer follows its own dtype policy.
+        kwargs["dtype"] = "float32"
+        super().__init__(layer, autocast=False, **kwargs)
+        self.power_iterations = power_iterations
+        self.epsilon = epsilon
+        self._folded = False
+
+    def build(self, input_shape=None):
+        super().build(input_shape)
+        kernel = self._kernel_variable()
+        axis = self._channel_axis()
+        self.u = self.add_weight(
+            name="u",
+            shape=(1, kernel.shape[axis]),
+            initializer=keras.initializers.RandomNormal(stddev=1.0),
+            trainable=False,
+            dtype="float32",
+            # Every replica computes the same update; this keeps the copies equal to the bit.
+            aggregation="only_first_replica",
+        )
+
+    def call(self, inputs, training=False):
+        if self._folded:
+            return self.layer(inputs)
+        kernel = self._kernel_variable()
+        normalized, u = self._normalize(ops.convert_to_tensor(kernel))
+        if training:
+            self.u.assign(u)
+        # The scope hides the raw value from the wrapped layer; the other variables are passed
+        # along because values of an enclosing scope (JAX training) are not seen from inside.
+        values = [(v, normalized if v is kernel else v.value) for v in self.layer.variables]
+        with keras.StatelessScope(state_mapping=values):
+            return self.layer(inputs)
+
+    def normalized_kernel(self):
+        """Returns `W / sigma(W)`, in the shape of the kernel, float32."""
+        kernel = ops.convert_to_tensor(self._kernel_variable())
+        return kernel if self._folded else self._normalize(kernel)[0]
+
+    def fold(self):
+        """Writes `W / sigma(W)` into the kernel and stops normalising.
+
+        For export: the graph then holds a plain kernel and nothing of this layer. It cannot be
+        undone, so fold a copy of a model that is still to be trained.
+        """
+        self._kernel_variable().assign(self.normalized_kernel())
+        self._folded = True
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(power_iterations=self.power_iterations, epsilon=self.epsilon)
+        return config
+
+    def _kernel_variable(self):
+        for name in ("kernel", "embeddings"):
+            variable = getattr(self.layer, name, None)
+            if isinstance(variable, keras.Variable):
+                return variable
+        raise ValueError(
+            f"SpectralNorm needs a layer with a `kernel` or `embeddings` variable; "
+            f"{type(self.layer).__name__} has neither"
+        )
+
+    def _channel_axis(self):
+        transposed = (
+            keras.layers.Conv1DTranspose,
+            keras.layers.Conv2DTranspose,
+            keras.layers.Conv3DTranspose,
+        )
+        return -2 if isinstance(self.layer, transposed) else -1
+
+    def _normalize(self, kernel):
+        """Returns the normalised kernel and the vector `u` after the power iterations."""
+        matrix = ops.swapaxes(kernel, self._channel_axis(), -1)
+        matrix = ops.reshape(matrix, (-1, matrix.shape[-1]))
+        constant = ops.stop_gradient(matrix)
+        u = ops.convert_to_tensor(self.u)
+        for _ in range(self.power_iterations):
+            v = self._unit(ops.matmul(u, ops.transpose(constant)))
+            u = self._unit(ops.matmul(v, constant))
+        sigma = ops.sum(ops.matmul(v, matrix) * u)
+        return kernel / sigma, u
+
+    def _unit(self, x):
+        return x / (ops.sqrt(ops.sum(ops.square(x))) + self.epsilon)

@@ -1,0 +1,20 @@
+"""Generators and discriminators, one file a family."""
+
+from keras_sagan.models.attention_maps import attention_layers, with_attention_maps
+from keras_sagan.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from keras_sagan.models.resnet import ResNetDiscriminator, ResNetGenerator
+
+FAMILIES = {
+    "resnet": (ResNetGenerator, ResNetDiscriminator),
+    "dcgan": (DCGANGenerator, DCGANDiscriminator),
+}
+
+__all__ = [
+    "FAMILIES",
+    "DCGANDiscriminator",
+    "DCGANGenerator",
+    "ResNetDiscriminator",
+    "ResNetGenerator",
+    "attention_layers",
+    "with_attention_maps",
+]

@@ -1,0 +1,41 @@
+"""What the attention layers of a model look at."""
+
+import keras
+
+from keras_sagan.layers import SelfAttention2D
+
+
+class _AttentionMap(keras.layers.Layer):
+    """The map of an attention layer alone.
+
+    A layer of its own, because Keras cannot trace a model in which one layer was called with
+    different output structures.
+    """
+
+    def __init__(self, attention, **kwargs):
+        super().__init__(**kwargs)
+        self.attention = attention
+
+    def call(self, inputs):
+        return self.attention(inputs, return_attention=True)[1]
+
+
+def attention_layers(model):
+    """Returns the `SelfAttention2D` layers of a functional model, first to last."""
+    return [layer for layer in model.layers if isinstance(layer, SelfAttention2D)]
+
+
+def with_attention_maps(model):
+    """Returns a model of the same inputs and weights that also gives its attention maps.
+
+    Args:
+        model: A functional `keras.Model`.
+
+    Returns:
+        A `keras.Model` with the outputs `{"output": ..., layer name: map, ...}`, each map
+        (batch, queries, keys) float32 as of `SelfAttention2D`.
+    """
+    outputs = {"output": model.output}
+    for layer in attention_layers(model):
+        outputs[layer.name] = _AttentionMap(layer, name=f"{layer.name}_map")(layer.input)
+    return keras.Model(model.input, outputs, name=f"{model.name}_with_attention")

@@ -1,0 +1,110 @@
+"""What the model families share: inputs, optional spectral norm, attention after listed sizes."""
+
+import keras
+from keras import layers, ops
+
+from keras_sagan.layers import ConditionalBatchNorm, SpectralNorm
+
+
+class Family(keras.Model):
+    """A functional model that is rebuilt from its constructor arguments."""
+
+    def __init__(self, inputs, outputs, arguments, **kwargs):
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        for name, value in arguments.items():
+            setattr(self, name, value)
+        self._argument_names = tuple(arguments)
+
+    def get_config(self):
+        config = {name: getattr(self, name) for name in self._argument_names}
+        config["attention"] = list(self.attention)
+        return {**config, "name": self.name, "trainable": self.trainable}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return cls(**config)
+
+
+def generator_inputs(latent_dim, num_classes):
+    """Returns the input dictionary of a generator."""
+    inputs = {"latent": keras.Input((latent_dim,), name="latent")}
+    if num_classes:
+        inputs["label"] = keras.Input((), dtype="int32", name="label")
+    return inputs
+
+
+def discriminator_inputs(image_size, num_classes):
+    """Returns the input dictionary of a discriminator."""
+    inputs = {"image": keras.Input((image_size, image_size, 3), name="image")}
+    if num_classes:
+        inputs["label"] = keras.Input((), dtype="int32", name="label")
+    return inputs
+
+
+def image_output(x):
+    """Returns tanh(x) as "image", (batch, height, width, 3) float32 in [-1, 1].
+
+    In float32 under every dtype policy: bfloat16 has 128 values between 0.5 and 1, too few for
+    the 256 levels of a picture.
+    """
+    return layers.Activation("tanh", dtype="float32", name="image")(x)
+
+
+def spectrally_normalized(layer, enabled):
+    """Wraps a layer in `SpectralNorm` where enabled."""
+    return SpectralNorm(layer) if enabled else layer
+
+
+def batch_norm(x, labels, num_classes, synchronized, name):
+    """Batch normalisation, by class where there are classes."""
+    if num_classes:
+        norm = ConditionalBatchNorm(num_classes, synchronized=synchronized, name=name)
+        return norm(x, labels=labels)
+    norm = layers.BatchNormalization(
+        momentum=0.99, epsilon=1e-5, synchronized=synchronized, name=name
+    )
+    return norm(x)
+
+
+def projection_logits(logits, features, labels, num_classes, spectral_norm):
+    """Adds the inner product of the features and the class's embedding to the logits.
+
+    Miyato and Koyama, cGANs with Projection Discriminator, ICLR 2018 (arXiv:1802.05637), eq. 3.
+
+    Args:
+        logits: (batch, 1).
+        features: (batch, channels).
+        labels: (batch,) integers, or None without classes.
+        num_classes: Number of classes, or None.
+        spectral_norm: Whether the embedding is spectrally normalised.
+
+    Returns:
+        "logits", (batch, 1) float32.
+    """
+    if num_classes:
+        embedding = layers.Embedding(
+            num_classes,
+            features.shape[-1],
+            embeddings_initializer="glorot_uniform",
+            name="class_embedding",
+        )
+        embedding = spectrally_normalized(embedding, spectral_norm)
+        projection = ops.sum(features * embedding(labels), axis=-1, keepdims=True)
+        logits = layers.Add(name="projection")([logits, projection])
+    return layers.Activation("linear", dtype="float32", name="logits")(logits)
+
+
+def check_image_size(image_size, sizes):
+    """Raises ValueError unless the family has this image size."""
+    if image_size not in sizes:
+        raise ValueError(f"image_size must be one of {sorted(sizes)}, got {image_size}")
+
+
+def check_attention(attention, sizes, network):
+    """Raises ValueError unless the network has a feature map of each listed size."""
+    missing = [size for size in attention if size not in sizes]
+    if missing:
+        raise ValueError(
+            f"attention lists {missing[0]}, but the {network} has feature maps of "
+            f"{', '.join(str(size) for size in sorted(set(sizes)))}"
+        )

@@ -1,0 +1,185 @@
+"""The residual SAGAN of the paper, with projection discriminator and conditional batch norm.
+
+128x128 is the official architecture layer by layer (github.com/brain-research/
+self-attention-gan); 32x32 is SNGAN's for CIFAR-10, and 64x64 and 256x256 follow BigGAN's tables.
+"""
+
+import keras
+from keras import layers, ops
+
+from keras_sagan.layers import DownsampleConv2D, SelfAttention2D, UpsampleConv2D
+from keras_sagan.models import family
+
+# Channels after the dense layer (a 4x4 map), then after each block, in multiples of the width.
+# Every generator block doubles the size.
+GENERATOR_CHANNELS = {
+    32: (4, 4, 4, 4),
+    64: (16, 8, 4, 2, 1),
+    128: (16, 16, 8, 4, 2, 1),
+    256: (16, 16, 8, 8, 4, 2, 1),
+}
+# Channels after each block, and how many of the blocks, from the first, halve the size.
+DISCRIMINATOR_CHANNELS = {
+    32: ((2, 2, 2, 2), 2),
+    64: ((1, 2, 4, 8, 16), 4),
+    128: ((1, 2, 4, 8, 16, 16), 5),
+    256: ((1, 2, 4, 8, 8, 16, 16), 6),
+}
+
+
+@keras.saving.register_keras_serializable(package="keras_sagan")
+class ResNetGenerator(family.Family):
+    """Generator of residual up-blocks.
+
+    Inputs `{"latent": (batch, latent_dim), "label": (batch,) int32}`, without "label" if there
+    are no classes; output (batch, image_size, image_size, 3) float32 in [-1, 1].
+
+    Args:
+        image_size: 32, 64, 128 or 256.
+        num_classes: Number of classes, or None.
+        latent_dim: Length of the latent vector.
+        width: Channels that the table above multiplies.
+        attention: Sizes of the feature maps that self-attention follows.
+        spectral_norm: Whether convolutions and the dense layer are spectrally normalised.
+        synchronized: Whether batch statistics are taken over all replicas.
+        name: Name of the model.
+        **kwargs: Of `keras.Model`.
+
+    Raises:
+        ValueError: An image size or an attention size that the family does not have.
+    """
+
+    def __init__(
+        self,
+        image_size=128,
+        num_classes=None,
+        latent_dim=128,
+        width=64,
+        attention=(32,),
+        spectral_norm=True,
+        synchronized=False,
+        name="generator",
+        **kwargs,
+    ):
+        family.check_image_size(image_size, GENERATOR_CHANNELS)
+        first, *blocks = (width * multiple for multiple in GENERATOR_CHANNELS[image_size])
+        family.check_attention(attention, [8 << i for i in range(len(blocks))], "generator")
+        inputs = family.generator_inputs(latent_dim, num_classes)
+
+        def conv(layer):
+            return family.spectrally_normalized(layer, spectral_norm)
+
+        def norm_relu(x, name):
+            x = family.batch_norm(x, inputs.get("label"), num_classes, synchronized, name)
+            return layers.ReLU()(x)
+
+        def up_block(x, channels, name):
+            # A 1x1 convolution commutes with upsampling, so it runs at the low resolution.
+            shortcut = conv(layers.Conv2D(channels, 1, name=f"{name}_shortcut"))(x)
+            shortcut = layers.UpSampling2D(name=f"{name}_up")(shortcut)
+            x = norm_relu(x, f"{name}_norm1")
+            x = conv(UpsampleConv2D(channels, name=f"{name}_conv1"))(x)
+            x = norm_relu(x, f"{name}_norm2")
+            x = conv(layers.Conv2D(channels, 3, padding="same", name=f"{name}_conv2"))(x)
+            return layers.Add(name=name)([x, shortcut])
+
+        x = conv(layers.Dense(first * 4 * 4, name="dense"))(inputs["latent"])
+        x = layers.Reshape((4, 4, first))(x)
+        for channels in blocks:
+            size = 2 * x.shape[1]
+            x = up_block(x, channels, f"block{size}")
+            if size in attention:
+                x = SelfAttention2D(spectral_norm=spectral_norm, name=f"attention{size}")(x)
+        x = layers.BatchNormalization(
+            momentum=0.99, epsilon=1e-5, synchronized=synchronized, name="norm"
+        )(x)
+        x = layers.ReLU()(x)
+        x = conv(layers.Conv2D(3, 3, padding="same", name="to_rgb"))(x)
+        arguments = {
+            "image_size": image_size,
+            "num_classes": num_classes,
+            "latent_dim": latent_dim,
+            "width": width,
+            "attention": tuple(attention),
+            "spectral_norm": spectral_norm,
+            "synchronized": synchronized,
+        }
+        super().__init__(inputs, family.image_output(x), arguments, name=name, **kwargs)
+
+
+@keras.saving.register_keras_serializable(package="keras_sagan")
+class ResNetDiscriminator(family.Family):
+    """Discriminator of residual down-blocks, with class projection.
+
+    Inputs `{"image": (batch, image_size, image_size, 3) in [-1, 1], "label": (batch,) int32}`,
+    without "label" if there are no classes; output: logits (batch, 1) float32.
+
+    Args:
+        image_size: 32, 64, 128 or 256.
+        num_classes: Number of classes, or None.
+        width: Channels that the table above multiplies.
+        attention: Sizes of the feature maps that self-attention follows.
+        spectral_norm: Whether all layers are spectrally normalised.
+        name: Name of the model.
+        **kwargs: Of `keras.Model`.
+
+    Raises:
+        ValueError: An image size or an attention size that the family does not have.
+    """
+
+    def __init__(
+        self,
+        image_size=128,
+        num_classes=None,
+        width=64,
+        attention=(32,),
+        spectral_norm=True,
+        name="discriminator",
+        **kwargs,
+    ):
+        family.check_image_size(image_size, DISCRIMINATOR_CHANNELS)
+        multiples, halvings = DISCRIMINATOR_CHANNELS[image_size]
+        sizes = [image_size >> min(i + 1, halvings) for i in range(len(multiples))]
+        family.check_attention(attention, sizes, "discriminator")
+        inputs = family.discriminator_inputs(image_size, num_classes)
+
+        def conv(layer):
+            return family.spectrally_normalized(layer, spectral_norm)
+
+        def down_block(x, channels, downsample, first, name):
+            # A 1x1 convolution commutes with pooling, so it runs at the low resolution.
+            shortcut = layers.AveragePooling2D(2, name=f"{name}_down")(x) if downsample else x
+            if downsample or x.shape[-1] != channels:
+                shortcut = conv(layers.Conv2D(channels, 1, name=f"{name}_shortcut"))(shortcut)
+            if not first:  # the first block sees the image, which has no activation
+                x = layers.ReLU()(x)
+            x = conv(layers.Conv2D(channels, 3, padding="same", name=f"{name}_conv1"))(x)
+            x = layers.ReLU()(x)
+            second = (
+                DownsampleConv2D(channels, name=f"{name}_conv2")
+                if downsample
+                else layers.Conv2D(channels, 3, padding="same", name=f"{name}_conv2")
+            )
+            return layers.Add(name=name)([conv(second)(x), shortcut])
+
+        x = inputs["image"]
+        attended = set()
+        for i, multiple in enumerate(multiples):
+            x = down_block(x, width * multiple, i < halvings, i == 0, f"block{i + 1}")
+            size = x.shape[1]
+            if size in attention and size not in attended:
+                x = SelfAttention2D(spectral_norm=spectral_norm, name=f"attention{size}")(x)
+                attended.add(size)
+        features = ops.sum(layers.ReLU()(x), axis=(1, 2))
+        logits = conv(layers.Dense(1, name="dense"))(features)
+        logits = family.projection_logits(
+            logits, features, inputs.get("label"), num_classes, spectral_norm
+        )
+        arguments = {
+            "image_size": image_size,
+            "num_classes": num_classes,
+            "width": width,
+            "attention": tuple(attention),
+            "spectral_norm": spectral_norm,
+        }
+        super().__init__(inputs, logits, arguments, name=name, **kwargs)
