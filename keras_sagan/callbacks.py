@@ -1,12 +1,22 @@
 """Callbacks of training."""
 
+import csv
+import math
+import signal
+import sys
 import time
 
 import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_sagan import pictures
+from keras_sagan.models import with_attention_maps
+from keras_sagan.sampling import generator_inputs
 
 
 class Throughput(keras.callbacks.Callback):
-    """Adds `steps_per_second` and `images_per_second` to the logs of each epoch.
+    """Adds `step`, `steps_per_second` and `images_per_second` to the logs of each epoch.
 
     The first step of a `fit`, in which the step is traced, is left out where there are others.
     """
@@ -25,10 +35,236 @@ class Throughput(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self._time
-        logs["steps_per_second"] = (int(self.model.step) - self._step) / seconds
+        logs["step"] = int(self.model.step)
+        logs["steps_per_second"] = (logs["step"] - self._step) / seconds
         logs["images_per_second"] = (int(self.model.images_seen) - self._images) / seconds
 
     def _start(self):
         self._time = time.perf_counter()
         self._step = int(self.model.step)
         self._images = int(self.model.images_seen)
+
+
+class HistoryFiles(keras.callbacks.Callback):
+    """Writes the logs of each epoch, by training step, to history.csv and for TensorBoard.
+
+    (`keras.callbacks.CSVLogger` adds empty columns for a validation that a GAN does not have,
+    and `TensorBoard` counts in epochs, which here are only intervals of reporting.)
+
+    Args:
+        csv_file: The CSV file. Rows that it has are kept.
+        log_dir: Folder of the TensorBoard events.
+    """
+
+    def __init__(self, csv_file, log_dir):
+        super().__init__()
+        self._csv_file = csv_file
+        self._writer = tf.summary.create_file_writer(str(log_dir))
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = {"step": logs["step"], **{name: float(logs[name]) for name in sorted(logs)}}
+        logs["step"] = int(logs["step"])
+        is_new = not self._csv_file.exists()
+        with self._csv_file.open("a", newline="") as file:
+            writer = csv.DictWriter(file, logs)
+            if is_new:
+                writer.writeheader()
+            writer.writerow(logs)
+        with self._writer.as_default(step=logs["step"]):
+            for name, value in logs.items():
+                tf.summary.scalar(name, value)
+        self._writer.flush()
+
+
+class NonFiniteLossError(ArithmeticError):
+    """A loss became infinite or not a number."""
+
+
+class StopOnNonFiniteLoss(keras.callbacks.Callback):
+    """Raises NonFiniteLossError at the step in which a loss stops being finite."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        for name in ("discriminator_loss", "generator_loss"):
+            if not math.isfinite(float(np.mean(logs[name]))):
+                raise NonFiniteLossError(
+                    f"{name} is not finite at step {int(self.model.step)}: lower the learning "
+                    "rates, or use float32"
+                )
+
+
+class Every(keras.callbacks.Callback):
+    """Calls a function of the step every so many steps.
+
+    Args:
+        steps: Steps between calls.
+        function: Takes the step.
+    """
+
+    def __init__(self, steps, function):
+        super().__init__()
+        self._every = steps
+        self._function = function
+
+    def on_train_begin(self, logs=None):
+        self._step = int(self.model.step)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._step += 1
+        if self._step % self._every == 0:
+            self._function(self._step)
+
+
+class SampleSheets:
+    """Writes a sheet of pictures, and one of attention for each attention layer.
+
+    Pictures come from seeds 0, 1, ..., one a column; with classes there is one class a row.
+
+    Args:
+        gan: The `GAN`.
+        samples: Folder of the sheets.
+        attention: Folder of the attention sheets.
+        rows: Rows of the sheet, at most. With more classes than rows, they are spread evenly.
+        columns: Columns of the sheet.
+    """
+
+    def __init__(self, gan, samples, attention, rows, columns):
+        self._gan = gan
+        self._samples = samples
+        self._attention = attention
+        self._columns = columns
+        self._maps_model = with_attention_maps(gan.sampler)
+        if gan.conditional:
+            classes = gan.generator.num_classes
+            rows = min(rows, classes)
+            self._seeds = np.tile(np.arange(columns), rows)
+            self._labels = np.repeat(np.linspace(0, classes - 1, rows).astype(int), columns)
+        else:
+            self._seeds, self._labels = np.arange(rows * columns), None
+
+    def __call__(self, step):
+        """Writes the sheets of a step; returns their paths."""
+        images = self._gan.sample(self._seeds, self._labels)
+        paths = [self._samples / f"{step:08d}.png"]
+        pictures.sheet(images, self._columns).save(paths[0])
+        # The first picture of the first rows.
+        chosen = np.arange(0, len(images), self._columns)[:6]
+        labels = None if self._labels is None else self._labels[chosen]
+        inputs = generator_inputs(self._gan.sampler, self._seeds[chosen], labels)
+        outputs = self._maps_model.predict(inputs, verbose=0)
+        outputs.pop("output")
+        for name, maps in outputs.items():
+            layer = self._gan.sampler.get_layer(name)
+            height, width = layer.input.shape[1:3]
+            keys = tuple(-(-side // layer.pool_size) for side in (height, width))
+            paths.append(self._attention / f"{step:08d}_{name}.png")
+            pictures.attention_sheet(images[chosen], maps, (height, width), keys).save(paths[-1])
+        return paths
+
+
+class StopOnSignal(keras.callbacks.Callback):
+    """Ends `fit` after the current step on SIGINT (Ctrl-C) or SIGTERM, or when time is up.
+
+    A second signal ends the program at once.
+
+    Args:
+        max_minutes: Time that training may take, or None.
+
+    Attributes:
+        signal: The signal that came, or None.
+        time_is_up: Whether `max_minutes` ended training.
+    """
+
+    def __init__(self, max_minutes=None):
+        super().__init__()
+        self.signal = None
+        self.time_is_up = False
+        self._deadline = math.inf if max_minutes is None else time.monotonic() + 60 * max_minutes
+        self._previous = {}
+
+    def __enter__(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *exception):
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number, frame):
+        self.signal = number
+        self.__exit__()
+        print("\nstopping after this step and saving; once more to stop at once", file=sys.stderr)
+
+    @property
+    def stopped(self):
+        """Whether training is to end early."""
+        return self.signal is not None or self.time_is_up
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.time_is_up = time.monotonic() > self._deadline
+        if self.stopped:
+            self.model.stop_training = True
+
+
+class Progress(keras.callbacks.Callback):
+    """Shows the step, the losses, the speed and the time left.
+
+    On a terminal it is one line that changes; elsewhere a line every so many steps.
+
+    Args:
+        steps: Steps of the whole run.
+        log_every: Steps between lines where there is no terminal.
+        max_minutes: Time that training may take, or None.
+        stream: Where to write.
+    """
+
+    def __init__(self, steps, log_every, max_minutes=None, stream=None):
+        super().__init__()
+        self._steps = steps
+        self._log_every = log_every
+        self._max_seconds = math.inf if max_minutes is None else 60 * max_minutes
+        self._stream = stream or sys.stdout
+        self._start = time.monotonic()
+        self._timed_from = None
+        self._shown = 0.0
+
+    def on_train_begin(self, logs=None):
+        self._step = int(self.model.step)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._step += 1
+        now = time.monotonic()
+        if self._timed_from is None:  # the first step is traced, and tells nothing of the rest
+            self._timed_from = (now, self._step)
+            return
+        last = self._step == self._steps
+        if self._stream.isatty():
+            if now - self._shown > 0.5 or last:
+                self._shown = now
+                self._write("\r\033[K", self._line(now, logs), "\n" if last else "")
+        elif self._step % self._log_every == 0 or last:
+            self._write("", self._line(now, logs), "\n")
+
+    def _write(self, *parts):
+        self._stream.write("".join(parts))
+        self._stream.flush()
+
+    def _line(self, now, logs):
+        start, first_step = self._timed_from
+        seconds_per_step = (now - start) / (self._step - first_step)
+        left = seconds_per_step * (self._steps - self._step)
+        left = max(0, min(left, self._max_seconds - (now - self._start)))
+        width = 20
+        done = self._step * width // self._steps
+        return (
+            f"step {self._step}/{self._steps} [{'=' * done}{'.' * (width - done)}] "
+            f"{1 / seconds_per_step:.3g} steps/s, {_clock(left)} left, "
+            f"loss D {float(logs['discriminator_loss']):.3f} "
+            f"G {float(logs['generator_loss']):.3f}"
+        )
+
+
+def _clock(seconds):
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

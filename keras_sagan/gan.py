@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_sagan import callbacks as callbacks_module
-from keras_sagan import latents, losses
+from keras_sagan import latents, losses, sampling
 from keras_sagan.models import attention_layers
 
 
@@ -167,9 +167,7 @@ class GAN(keras.Model):
             ValueError: Labels that are missing, out of range, or not as many as the seeds.
         """
         self.update_ema_generator()
-        inputs = generator_inputs(self.sampler, seeds, labels, truncation)
-        images = self.sampler.predict(inputs, batch_size=batch_size, verbose=0)
-        return to_uint8(images)
+        return sampling.sample(self.sampler, seeds, labels, truncation, batch_size)
 
     @property
     def sampler(self):
@@ -269,9 +267,8 @@ class GAN(keras.Model):
             loss = self.loss_pair.generator(real_logits, fake_logits)
             scaled = self._scale(loss, self.generator_optimizer)
         variables = self.generator.trainable_variables
-        first = ops.equal(self.generator_optimizer.iterations, 0)
         self.generator_optimizer.apply(tape.gradient(scaled, variables), variables)
-        self._average_batch_statistics(first)
+        self._average_batch_statistics()
         self._means["generator_loss"].update_state(loss)
 
     def _discriminate(self, real, fake, label):
@@ -300,44 +297,17 @@ class GAN(keras.Model):
         # Optimizers sum the gradients of the replicas; each loss is a mean over its replica.
         return optimizer.scale_loss(loss / self.distribute_strategy.num_replicas_in_sync)
 
-    def _average_batch_statistics(self, first):
+    def _average_batch_statistics(self):
         """Averages what is not trained (batch statistics, `u`) by the rule of the optimizer."""
         if self._ema_momentum is None:
             return
-        momentum = tf.where(first, 0.0, self._ema_momentum)
+        momentum = tf.where(self.step.value == 0, 0.0, self._ema_momentum)
         for average, variable in zip(
             self.ema_generator.non_trainable_variables,
             self.generator.non_trainable_variables,
             strict=True,
         ):
             average.assign(momentum * average + (1.0 - momentum) * variable)
-
-
-def generator_inputs(generator, seeds, labels=None, truncation=1.0):
-    """Returns the inputs of a generator for seeds: see `GAN.sample`."""
-    seeds = np.asarray(list(seeds), dtype=np.int64)
-    latent_dim = generator.input["latent"].shape[1]
-    latent = latents.numpy_normal(seeds, latent_dim) * np.float32(truncation)
-    if "label" not in generator.input:
-        if labels is not None:
-            raise ValueError("this generator has no classes, so labels must be None")
-        return {"latent": latent}
-    num_classes = getattr(generator, "num_classes", None)
-    if labels is None:
-        if num_classes is None:
-            raise ValueError("labels are needed: the generator does not say how many classes it has")
-        labels = seeds % num_classes
-    labels = np.asarray(labels, dtype=np.int32)
-    if labels.shape != seeds.shape:
-        raise ValueError(f"got {len(seeds)} seeds but labels of shape {labels.shape}")
-    if num_classes is not None and len(labels) and not 0 <= labels.min() <= labels.max() < num_classes:
-        raise ValueError(f"labels must be from 0 to {num_classes - 1}, got {labels.tolist()}")
-    return {"latent": latent, "label": labels}
-
-
-def to_uint8(images):
-    """Returns images in [-1, 1] as uint8, rounded to the nearest level."""
-    return np.clip(np.round((np.asarray(images) + 1.0) * 127.5), 0, 255).astype(np.uint8)
 
 
 def frozen(model):

@@ -106,6 +106,28 @@ def draw(rng, count):
     return np.round(images).astype(np.uint8), labels.astype(np.int32)
 
 
+class PairedShapes:
+    """The data set in memory, a source of `keras_sagan.data.batches`.
+
+    Args:
+        seed: Seed of the pictures.
+        length: Number of pictures.
+    """
+
+    image_size = IMAGE_SIZE
+    class_names = list(CLASS_NAMES)
+
+    def __init__(self, seed=0, length=50_000):
+        self.images, self.labels = draw(np.random.default_rng(seed), length)
+
+    def __len__(self):
+        return len(self.images)
+
+    def read(self, indices):
+        """Returns images (batch, 32, 32, 3) uint8 and labels (batch,) int32."""
+        return self.images[indices], self.labels[indices]
+
+
 def recognise(images):
     """Recognises the shapes in the two corners that hold the most contrast on a diagonal.
 

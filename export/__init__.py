@@ -1,0 +1,1 @@
+"""The programs and kits that leave Python."""

@@ -1,0 +1,178 @@
+"""The command `keras-sagan`. `train.py` and `python -m export` are doors to the same functions."""
+
+import argparse
+import os
+import sys
+
+from keras_sagan.errors import InputError
+
+
+def main(arguments=None):
+    """Runs the command; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="keras-sagan", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, add_arguments, function, text in (
+        ("train", add_train_arguments, train, "train a GAN from a config into a run folder"),
+        ("sample", add_sample_arguments, sample, "draw pictures with the generator of a run"),
+        ("export", add_export_arguments, export, "write a run's SavedModel and TF Lite file"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        add_arguments(command)
+        command.set_defaults(function=function)
+    options = parser.parse_args(arguments)
+    return run_program(options.function, options)
+
+
+def program(add_arguments, function, description, prog=None):
+    """Runs one of the functions below as a program of its own; returns its exit code."""
+    parser = argparse.ArgumentParser(prog=prog, description=description)
+    add_arguments(parser)
+    return run_program(function, parser.parse_args())
+
+
+def run_program(function, options):
+    """Calls a function of the options; an InputError is one line and exit code 2."""
+    # TensorFlow's own start-up messages say nothing to a user; errors still show.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        return function(options)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def add_train_arguments(parser):
+    """Adds the arguments of `train`."""
+    parser.add_argument("--config", metavar="FILE", help="a config, such as configs/cifar10.yaml")
+    parser.add_argument("--run-dir", metavar="RUN", required=True, help="the run folder to write")
+    parser.add_argument(
+        "--data", metavar="DIR", help="train on a folder of images, one sub-folder a class"
+    )
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        dest="assignments",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="override values of the config, as in --set train.steps=1000 model.width=32",
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with the run in RUN")
+    parser.add_argument(
+        "--strategy",
+        choices=("auto", "default", "mirrored"),
+        default="auto",
+        help="devices: auto uses all GPUs, default one device, mirrored all devices",
+    )
+
+
+def train(options):
+    """Trains a GAN; returns the exit code."""
+    from keras_sagan import config as config_module
+    from keras_sagan.run import Run
+
+    run = Run(options.run_dir)
+    if options.config is not None:
+        config = config_module.load(options.config, options.assignments, options.data)
+    elif options.resume:
+        config = config_module.parse(
+            run.config().model_dump(), f"{run.config_file}", options.assignments, options.data
+        )
+    else:
+        raise InputError("--config is missing: name a config, such as configs/paired_shapes.yaml")
+    if not options.resume:
+        run.check_new()
+
+    from keras_sagan import training
+    from keras_sagan.callbacks import NonFiniteLossError
+
+    try:
+        outcome = training.train(config, options.run_dir, options.resume, options.strategy)
+    except NonFiniteLossError as error:
+        print(f"error: {error}; the last good checkpoint is kept", file=sys.stderr)
+        return 1
+    print(f"pictures: {outcome.sheets[0]}")
+    for path in outcome.sheets[1:]:
+        print(f"attention: {path}")
+    if outcome.signal is not None:
+        print(
+            f"stopped at step {outcome.step}; to go on: "
+            f"{training.resume_command(options.run_dir)}"
+        )
+        return 128 + outcome.signal
+    return 0
+
+
+def add_sample_arguments(parser):
+    """Adds the arguments of `sample`."""
+    parser.add_argument("run", metavar="RUN", help="a run folder")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first picture")
+    parser.add_argument("--count", type=_positive, default=16, help="number of pictures")
+    parser.add_argument("--label", type=int, help="class of all pictures; else all in turn")
+    parser.add_argument(
+        "--truncation", type=float, default=1.0, help="factor of the latents; 1 is as trained"
+    )
+    parser.add_argument("--out", metavar="FILE.png", required=True, help="the sheet to write")
+
+
+def sample(options):
+    """Draws a sheet of pictures; returns the exit code."""
+    from pathlib import Path
+
+    from keras_sagan.run import Run
+
+    out = Path(options.out)
+    if out.suffix.lower() != ".png":
+        raise InputError(f"--out {out}: name a file that ends in .png")
+    if not out.parent.is_dir():
+        raise InputError(f"--out {out}: there is no folder {out.parent}")
+    run = Run(options.run)
+    num_classes = run.config().model.num_classes
+    if options.label is not None:
+        if num_classes is None:
+            raise InputError(f"--label {options.label}: the run in {run.path} has no classes")
+        if not 0 <= options.label < num_classes:
+            raise InputError(
+                f"--label {options.label}: the classes of {run.path} are 0 to {num_classes - 1}"
+            )
+    run.last_step()
+
+    from keras_sagan import pictures, sampling
+
+    seeds = range(options.seed, options.seed + options.count)
+    labels = None if options.label is None else [options.label] * options.count
+    images = sampling.sample(run.load_generator(), seeds, labels, options.truncation)
+    pictures.sheet(images, columns=min(options.count, 8)).save(out)
+    print(out)
+    return 0
+
+
+def add_export_arguments(parser):
+    """Adds the arguments of `export`."""
+    parser.add_argument("run", metavar="RUN", help="a run folder")
+
+
+def export(options):
+    """Writes a SavedModel and a TF Lite file; returns the exit code."""
+    from keras_sagan.run import Run
+
+    run = Run(options.run)
+    run.config()
+    run.last_step()
+
+    from keras_sagan import exporting
+
+    for line in exporting.export_run(run):
+        print(line)
+    return 0
+
+
+def _positive(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""Image sets of TensorFlow Datasets, read by index."""
+
+import numpy as np
+from PIL import Image
+
+from keras_sagan.data.images import square, to_rgb
+from keras_sagan.errors import InputError
+
+
+class TFDSImages:
+    """A data set of TensorFlow Datasets that has an "image", and perhaps a "label".
+
+    It is prepared as ArrayRecord files, which can be read at any index, so that shuffling is
+    perfect and training can go on at any step.
+
+    Args:
+        name: Name of the set, such as "cifar10" or "lsun/church".
+        image_size: Height and width that images are cropped and resized to.
+        split: Split to use.
+        data_dir: Folder of the prepared sets; None is TFDS's default.
+
+    Attributes:
+        class_names: Names of the classes, or None without labels.
+
+    Raises:
+        InputError: A set that TFDS does not know, that has no images, or that cannot be
+            downloaded or read.
+    """
+
+    def __init__(self, name, image_size, split="train", data_dir=None):
+        import tensorflow_datasets as tfds
+
+        self.image_size = image_size
+        folder_hint = "put its images in a folder, one sub-folder a class, and use --data FOLDER"
+        try:
+            builder = tfds.builder(name, data_dir=data_dir, file_format="array_record")
+        except (tfds.core.DatasetNotFoundError, ValueError) as error:
+            raise InputError(
+                f"data.name: {name!r} is not a data set of TensorFlow Datasets "
+                f"({_first_line(error)}); {folder_hint}"
+            ) from error
+        if "image" not in builder.info.features:
+            raise InputError(f"data.name: {name!r} has no images, only {list(builder.info.features)}")
+        try:
+            builder.download_and_prepare()
+            self._source = builder.as_data_source(
+                split=split, decoders={"image": tfds.decode.SkipDecoding()}
+            )
+        except Exception as error:  # TFDS raises whatever its downloaders and parsers raise
+            raise InputError(
+                f"data.name: {name!r} could not be downloaded or read "
+                f"({type(error).__name__}: {_first_line(error)}); {folder_hint}"
+            ) from error
+        label = builder.info.features.get("label")
+        self.class_names = list(label.names) if hasattr(label, "names") else None
+
+    def __len__(self):
+        return len(self._source)
+
+    def read(self, indices):
+        """Reads images: see `ImageFolder.read`."""
+        import io
+
+        examples = self._source.__getitems__([int(index) for index in indices])
+        images = []
+        for example in examples:
+            image = example["image"]
+            if isinstance(image, bytes):
+                image = Image.open(io.BytesIO(image))
+            else:
+                image = Image.fromarray(np.squeeze(image))
+            images.append(square(to_rgb(image), self.image_size))
+        if self.class_names is None:
+            return np.stack(images), None
+        return np.stack(images), np.array([example["label"] for example in examples], np.int32)
+
+
+def _first_line(error):
+    return next(iter(str(error).strip().splitlines()), "")

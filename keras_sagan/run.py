@@ -1,0 +1,171 @@
+"""The run folder: the only state of a training run.
+
+    config.yaml             the config, as resolved
+    checkpoints/00001000/   gan.weights.h5 (everything training needs), generator.keras (averaged)
+    samples/                sheets of pictures
+    attention/              what the generator's attention looks at
+    logs/                   TensorBoard events and history.csv
+    export/                 what python -m export wrote
+    skipped_images.txt      images that could not be read, if any
+"""
+
+import csv
+import os
+import shutil
+from pathlib import Path
+
+from keras_sagan import config as config_module
+from keras_sagan.errors import InputError
+
+
+class Run:
+    """A run folder.
+
+    Args:
+        path: The folder, which need not exist yet.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.config_file = self.path / "config.yaml"
+        self.checkpoints = self.path / "checkpoints"
+        self.samples = self.path / "samples"
+        self.attention = self.path / "attention"
+        self.logs = self.path / "logs"
+        self.history = self.logs / "history.csv"
+        self.export = self.path / "export"
+        self.skipped_images = self.path / "skipped_images.txt"
+
+    def create(self, config):
+        """Writes a new run folder.
+
+        Raises:
+            InputError: The folder already holds something.
+        """
+        self.check_new()
+        for folder in (self.checkpoints, self.samples, self.attention, self.logs):
+            folder.mkdir(parents=True)
+        self.write_config(config)
+
+    def check_new(self):
+        """Raises InputError unless the folder is missing or empty."""
+        if self.config_file.exists():
+            raise InputError(
+                f"--run-dir {self.path} already holds a run: add --resume to go on with it, or "
+                "name another folder"
+            )
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"--run-dir {self.path} is a file: name a folder")
+        if self.path.exists() and any(self.path.iterdir()):
+            raise InputError(f"--run-dir {self.path} is not empty: name another folder")
+
+    def write_config(self, config):
+        """Writes config.yaml, whole or not at all."""
+        partial = self.config_file.with_suffix(".partial")
+        partial.write_text(config_module.dump(config), encoding="utf-8")
+        partial.replace(self.config_file)
+
+    def config(self):
+        """Returns the run's config.
+
+        Raises:
+            InputError: The folder holds no run.
+        """
+        if not self.config_file.exists():
+            raise InputError(f"{self.path} holds no run (it has no config.yaml)")
+        return config_module.load(self.config_file)
+
+    def checkpoint_steps(self):
+        """Returns the steps of the checkpoints, in rising order."""
+        if not self.checkpoints.is_dir():
+            return []
+        return sorted(int(path.name) for path in self.checkpoints.iterdir() if path.name.isdigit())
+
+    def checkpoint(self, step):
+        """Returns the folder of a checkpoint."""
+        return self.checkpoints / f"{step:08d}"
+
+    def save_checkpoint(self, gan, keep):
+        """Writes a checkpoint of a GAN, whole or not at all, and deletes all but the last few."""
+        step = int(gan.step)
+        gan.update_ema_generator()
+        partial = self.checkpoints / f"partial-{step:08d}"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        gan.save_weights(partial / "gan.weights.h5")
+        gan.sampler.save(partial / "generator.keras")
+        for path in (*partial.iterdir(), partial):
+            _flush_to_disk(path)
+        final = self.checkpoint(step)
+        shutil.rmtree(final, ignore_errors=True)
+        partial.rename(final)
+        _flush_to_disk(self.checkpoints)
+        for old in self.checkpoint_steps()[:-keep]:
+            shutil.rmtree(self.checkpoint(old))
+
+    def load_checkpoint(self, gan):
+        """Loads the last checkpoint into a compiled GAN.
+
+        Returns:
+            Its step.
+
+        Raises:
+            InputError: There is none, or the config contradicts it.
+        """
+        step = self.last_step()
+        path = self.checkpoint(step) / "gan.weights.h5"
+        try:
+            gan.load_weights(path)
+        except (ValueError, KeyError, OSError) as error:
+            raise InputError(
+                f"{path} does not fit {self.config_file}: it is damaged, or the config's model "
+                f"was changed ({' '.join(str(error).split())[:200]})"
+            ) from error
+        return step
+
+    def load_generator(self):
+        """Loads the averaged generator of the last checkpoint.
+
+        Returns:
+            A `keras.Model`.
+
+        Raises:
+            InputError: The folder holds no run, or no checkpoint.
+        """
+        import keras
+
+        import keras_sagan.models  # noqa: F401  registers the classes that the file names
+
+        self.config()
+        return keras.saving.load_model(
+            self.checkpoint(self.last_step()) / "generator.keras", compile=False, safe_mode=True
+        )
+
+    def truncate_history(self, step):
+        """Drops the rows of history.csv beyond a step, which will be written again."""
+        if not self.history.exists():
+            return
+        with self.history.open(newline="") as file:
+            reader = csv.DictReader(file)
+            fields, rows = reader.fieldnames, list(reader)
+        partial = self.history.with_suffix(".partial")
+        with partial.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fields or [])
+            writer.writeheader()
+            writer.writerows(row for row in rows if int(row["step"]) <= step)
+        partial.replace(self.history)
+
+    def last_step(self):
+        """Returns the step of the last checkpoint, or raises InputError."""
+        steps = self.checkpoint_steps()
+        if not steps:
+            raise InputError(f"{self.path} holds no checkpoint yet")
+        return steps[-1]
+
+
+def _flush_to_disk(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
