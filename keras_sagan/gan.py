@@ -87,7 +87,9 @@ class GAN(keras.Model):
         if scaled:
             generator_optimizer = keras.optimizers.LossScaleOptimizer(generator_optimizer)
             discriminator_optimizer = keras.optimizers.LossScaleOptimizer(discriminator_optimizer)
-        super().compile(optimizer=generator_optimizer, jit_compile=jit_compile, **kwargs)
+        # Keras is not told of an optimizer: at the end of `fit` it would overwrite the weights of
+        # the generator with their averages, and training could not go on from where it was.
+        super().compile(optimizer=None, jit_compile=jit_compile, **kwargs)
         self.generator_optimizer = generator_optimizer
         self.discriminator_optimizer = discriminator_optimizer
         inner = generator_optimizer.inner_optimizer if scaled else generator_optimizer

@@ -1,0 +1,131 @@
+import keras
+import numpy as np
+import pytest
+from layers.contract import check_layer
+
+from keras_sagan.layers import SelfAttention2D, SpectralNorm
+
+RNG = np.random.default_rng(0)
+FORMS = {
+    "final": {},
+    "first": {
+        "value_reduction": 1,
+        "pool_size": 1,
+        "output_projection": False,
+        "use_bias": True,
+        "spectral_norm": False,
+    },
+    "printed": {"value_reduction": 8, "pool_size": 1},
+}
+
+
+def kernel_and_bias(layer):
+    if isinstance(layer, SpectralNorm):
+        kernel, wrapped = np.asarray(layer.normalized_kernel(), np.float64), layer.layer
+    else:
+        kernel, wrapped = np.asarray(layer.kernel, np.float64), layer
+    bias = np.asarray(wrapped.bias, np.float64) if wrapped.use_bias else 0.0
+    return kernel[0, 0], bias
+
+
+def reference(layer, x):
+    """The layer in NumPy, float64, location by location: equations 1 and 2 of the paper."""
+
+    def conv(name, y):
+        kernel, bias = kernel_and_bias(getattr(layer, name))
+        return y @ kernel + bias
+
+    def pool(y):
+        p = layer.pool_size
+        height, width = -(-y.shape[0] // p), -(-y.shape[1] // p)
+        return np.array(
+            [
+                [y[i * p : i * p + p, j * p : j * p + p].max(axis=(0, 1)) for j in range(width)]
+                for i in range(height)
+            ]
+        )
+
+    outputs, maps = [], []
+    for image in x.astype(np.float64):
+        query = conv("query", image).reshape(-1, image.shape[-1] // layer.key_reduction)
+        key = pool(conv("key", image)).reshape(-1, query.shape[-1])
+        value = pool(conv("value", image))
+        value = value.reshape(-1, value.shape[-1])
+        beta = np.empty((len(query), len(key)))
+        for j in range(len(query)):
+            s = np.array([query[j] @ key[i] for i in range(len(key))])
+            beta[j] = np.exp(s - s.max()) / np.exp(s - s.max()).sum()
+        o = (beta @ value).reshape(*image.shape[:2], -1)
+        if layer.output_projection:
+            o = conv("output_conv", o)
+        outputs.append(float(np.asarray(layer.gamma)) * o + image)
+        maps.append(beta)
+    return np.stack(outputs), np.stack(maps)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (4, 10), (5, 7), (1, 6)])
+@pytest.mark.parametrize("form", FORMS)
+def test_equals_the_equations(form, size):
+    x = RNG.normal(size=(2, *size, 16)).astype("float32")
+    layer = SelfAttention2D(**FORMS[form])
+    layer.build(x.shape)
+    layer.gamma.assign(0.7)
+    outputs, maps = layer(x, return_attention=True)
+    expected, expected_maps = reference(layer, x)
+    # float32 sums of up to 80 products against float64.
+    np.testing.assert_allclose(np.asarray(outputs), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(np.asarray(maps), expected_maps, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(np.asarray(layer(x)), np.asarray(outputs))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_rows_of_the_map_sum_to_one_and_gamma_starts_at_zero(form):
+    x = RNG.normal(size=(2, 6, 4, 8)).astype("float32")
+    layer = SelfAttention2D(**FORMS[form])
+    outputs, maps = layer(x, return_attention=True)
+    assert maps.shape == (2, 24, 24 if FORMS[form] else 6)
+    np.testing.assert_allclose(np.asarray(maps).sum(axis=-1), 1, rtol=1e-6)
+    assert layer.gamma.shape == ()
+    np.testing.assert_array_equal(np.asarray(outputs), x)
+
+
+def test_takes_any_size_after_it_was_built():
+    layer = SelfAttention2D()
+    inputs = keras.Input((None, None, 8))
+    model = keras.Model(inputs, layer(inputs))
+    for size in ((4, 6), (10, 2)):
+        assert model.predict(np.ones((1, *size, 8)), verbose=0).shape == (1, *size, 8)
+
+
+def test_channels_that_do_not_divide_are_named():
+    with pytest.raises(ValueError, match="12 channels, which key_reduction=8 does not divide"):
+        SelfAttention2D()(np.ones((1, 4, 4, 12), "float32"))
+    with pytest.raises(ValueError, match="value_reduction=2 needs output_projection"):
+        SelfAttention2D(output_projection=False)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_weights_of_each_form(form):
+    layer = SelfAttention2D(**FORMS[form])
+    layer.build((None, 8, 8, 64))
+    # Queries and keys to C/8; values to C/2, C or C/8; the projection back; gamma.
+    expected = {
+        "final": 64 * 8 + 64 * 8 + 64 * 32 + 32 * 64 + 1,
+        "first": 2 * (64 * 8 + 8) + 64 * 64 + 64 + 1,
+        "printed": 64 * 8 * 3 + 8 * 64 + 1,
+    }[form]
+    assert sum(int(np.prod(v.shape)) for v in layer.trainable_variables) == expected
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_contract(form, tmp_path):
+    class Started(SelfAttention2D):
+        """With a gamma that lets the attended values through."""
+
+        def build(self, input_shape):
+            super().build(input_shape)
+            self.gamma.assign(1.0)
+
+    x = RNG.normal(size=(2, 6, 6, 16)).astype("float32")
+    make = keras.saving.register_keras_serializable(f"test_{form}")(Started)
+    check_layer(lambda: make(**FORMS[form]), x, tmp_path, tolerance=2e-3)

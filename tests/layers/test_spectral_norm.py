@@ -1,0 +1,172 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+from layers.contract import check_layer
+
+from keras_sagan.layers import DownsampleConv2D, SpectralNorm, UpsampleConv2D
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.normal(size=(2, 8, 8, 6)).astype("float32")
+CASES = {
+    "dense": (lambda **k: layers.Dense(7, **k), RNG.normal(size=(3, 12)).astype("float32"), -1),
+    "conv": (lambda **k: layers.Conv2D(5, 3, **k), IMAGES, -1),
+    "transposed": (lambda **k: layers.Conv2DTranspose(5, 4, 2, **k), IMAGES, -2),
+    "embedding": (lambda **k: layers.Embedding(9, 4, **k), np.array([1, 8, 3], "int32"), -1),
+    "upsample": (lambda **k: UpsampleConv2D(5, **k), IMAGES, -1),
+    "downsample": (lambda **k: DownsampleConv2D(5, **k), IMAGES, -1),
+}
+
+
+def matrix_of(kernel, axis):
+    kernel = np.moveaxis(np.asarray(kernel, np.float64), axis, -1)
+    return kernel.reshape(-1, kernel.shape[-1])
+
+
+@pytest.fixture(params=CASES)
+def case(request):
+    return CASES[request.param]
+
+
+def test_largest_singular_value_is_one_after_convergence(case):
+    make, inputs, axis = case
+    layer = SpectralNorm(make())
+    for _ in range(200):
+        layer(inputs, training=True)
+    kernel = matrix_of(layer.normalized_kernel(), axis)
+    assert np.linalg.svd(kernel, compute_uv=False)[0] == pytest.approx(1, abs=1e-3)
+
+
+def test_computes_with_kernel_over_sigma(case):
+    make, inputs, axis = case
+    layer = SpectralNorm(make(), power_iterations=200)
+    outputs = np.asarray(layer(inputs))
+    plain = make()
+    plain.build(inputs.shape)
+    weights = layer.layer.get_weights()
+    sigma = np.linalg.svd(matrix_of(weights[0], axis), compute_uv=False)[0]
+    plain.set_weights([weights[0] / sigma, *weights[1:]])
+    # float32 power iteration against a float64 SVD.
+    np.testing.assert_allclose(outputs, np.asarray(plain(inputs)), rtol=1e-4, atol=1e-5)
+
+
+def test_forward_pass_leaves_the_raw_kernel_alone(case):
+    make, inputs, _ = case
+    layer = SpectralNorm(make())
+    layer.build(inputs.shape)
+    before = layer.layer.get_weights()
+    layer(inputs, training=True)
+    layer(inputs, training=False)
+    for old, new in zip(before, layer.layer.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_only_training_updates_u(case):
+    make, inputs, _ = case
+    layer = SpectralNorm(make())
+    layer.build(inputs.shape)
+    before = np.asarray(layer.u)
+    layer(inputs)
+    layer(inputs, training=False)
+    np.testing.assert_array_equal(np.asarray(layer.u), before)
+    layer(inputs, training=True)
+    assert np.abs(np.asarray(layer.u) - before).max() > 1e-3
+    assert np.linalg.norm(np.asarray(layer.u)) == pytest.approx(1, abs=1e-5)
+
+
+def test_one_power_iteration_is_that_of_the_paper():
+    layer = SpectralNorm(layers.Dense(4, use_bias=False))
+    layer.build((None, 6))
+    w = np.asarray(layer.layer.kernel, np.float64)
+    u = np.asarray(layer.u, np.float64)
+    v = u @ w.T
+    v /= np.linalg.norm(v)
+    u = v @ w
+    u /= np.linalg.norm(u)
+    sigma = (v @ w @ u.T).item()
+    x = RNG.normal(size=(3, 6)).astype("float32")
+    # float32 sums of 24 products.
+    np.testing.assert_allclose(np.asarray(layer(x, training=True)), x @ w / sigma, rtol=1e-5)
+    np.testing.assert_allclose(np.asarray(layer.u), u, rtol=1e-5)
+
+
+def test_gradient_flows_through_sigma():
+    """Against central differences of W -> f(W / sigma(W)), with u and v of the first iteration."""
+    layer = SpectralNorm(layers.Dense(3, use_bias=False))
+    layer.build((None, 5))
+    x = RNG.normal(size=(4, 5))
+    target = RNG.normal(size=(4, 3))
+    w0 = np.asarray(layer.layer.kernel, np.float64)
+    u = np.asarray(layer.u, np.float64)
+    v = u @ w0.T
+    v /= np.linalg.norm(v)
+    u = v @ w0
+    u /= np.linalg.norm(u)
+
+    def loss(w):
+        return np.sum(np.square(x @ w / (v @ w @ u.T).item() - target))
+
+    expected = np.zeros_like(w0)
+    for index in np.ndindex(w0.shape):
+        step = np.zeros_like(w0)
+        step[index] = 1e-6
+        expected[index] = (loss(w0 + step) - loss(w0 - step)) / 2e-6
+    gradient = gradient_of(layer, x.astype("float32"), target.astype("float32"))
+    np.testing.assert_allclose(gradient, expected, rtol=1e-3, atol=1e-4)
+    # Scaling W changes nothing, so the gradient is orthogonal to it (eq. 12).
+    assert np.sum(gradient * w0) == pytest.approx(0, abs=1e-3)
+
+
+def gradient_of(layer, x, target):
+    """Gradient of the squared error with respect to the raw kernel, on the active backend."""
+    kernel = layer.layer.kernel
+    if keras.backend.backend() == "jax":
+        import jax
+
+        def loss(value):
+            state = [(v, v.value) for v in layer.variables if v is not kernel]
+            with keras.StatelessScope([(kernel, value), *state]):
+                return ops.sum(ops.square(layer(x) - target))
+
+        return np.asarray(jax.grad(loss)(kernel.value))
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        value = ops.sum(ops.square(layer(x) - target))
+    return np.asarray(tape.gradient(value, kernel.value))
+
+
+def test_folding_leaves_a_plain_kernel(case):
+    make, inputs, _ = case
+    layer = SpectralNorm(make())
+    layer(inputs, training=True)
+    before = np.asarray(layer(inputs))
+    layer.fold()
+    np.testing.assert_allclose(np.asarray(layer(inputs)), before, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(np.asarray(layer.layer(inputs)), before, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name != "embedding"])
+def test_contract(name, tmp_path):
+    make, inputs, _ = CASES[name]
+    # 108 products of rounded values; float16 rounds to 2^-11.
+    check_layer(lambda: SpectralNorm(make()), inputs, tmp_path, tolerance=2e-3)
+
+
+def test_u_and_sigma_stay_float32_under_mixed_precision():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    layer = SpectralNorm(layers.Dense(16))
+    x = RNG.normal(size=(2, 32)).astype("float32")
+    for _ in range(200):
+        layer(x, training=True)
+    assert layer.u.dtype == "float32"
+    kernel = np.asarray(layer.normalized_kernel(), np.float64)
+    # bfloat16 arithmetic would be off by 4e-3.
+    assert np.linalg.svd(kernel, compute_uv=False)[0] == pytest.approx(1, abs=1e-4)
+
+
+def test_rejects_what_it_cannot_normalise():
+    with pytest.raises(ValueError, match="ReLU has neither"):
+        SpectralNorm(layers.ReLU())(IMAGES)
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        SpectralNorm(layers.Dense(2), power_iterations=0)

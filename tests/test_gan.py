@@ -1,0 +1,311 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_sagan
+from keras_sagan import latents, losses, models
+from keras_sagan.layers import SpectralNorm
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, size=(64, 32, 32, 3)).astype("uint8")
+LABELS = RNG.integers(0, 3, size=64).astype("int32")
+
+
+def make_gan(num_classes=3, loss="hinge", compile=True, seed=0, **options):
+    keras.utils.set_random_seed(1)
+    shared = {"image_size": 32, "num_classes": num_classes, "width": 8, "attention": (8,)}
+    gan = keras_sagan.GAN(
+        models.DCGANGenerator(latent_dim=16, **shared),
+        models.DCGANDiscriminator(**shared),
+        seed=seed,
+    )
+    if compile:
+        gan.compile(loss=loss, **options)
+    return gan
+
+
+def dataset(batch=8, labels=True):
+    data = (IMAGES, LABELS) if labels else IMAGES
+    return tf.data.Dataset.from_tensor_slices(data).repeat().batch(batch, drop_remainder=True)
+
+
+def weights_of(model):
+    return [np.array(w) for w in model.get_weights()]
+
+
+def test_fit_reports_what_matters():
+    history = make_gan().fit(dataset(), epochs=2, steps_per_epoch=3, verbose=0).history
+    expected = {
+        "discriminator_loss",
+        "generator_loss",
+        "real_logits",
+        "fake_logits",
+        "generator_attention8_gamma",
+        "discriminator_attention8_gamma",
+        "step",
+        "steps_per_second",
+        "images_per_second",
+    }
+    assert set(history) == expected
+    assert history["step"] == [3, 6]
+    for images, steps in zip(history["images_per_second"], history["steps_per_second"], strict=True):
+        assert images == pytest.approx(8 * steps)
+    assert all(np.isfinite(values).all() for values in history.values())
+
+
+@pytest.mark.parametrize("loss", losses.LOSSES)
+def test_every_loss_trains_both_networks(loss):
+    gan = make_gan(loss=loss)
+    before = weights_of(gan.generator), weights_of(gan.discriminator)
+    history = gan.fit(dataset(), steps_per_epoch=2, verbose=0).history
+    assert np.isfinite(history["generator_loss"] + history["discriminator_loss"]).all()
+    for model, old in zip((gan.generator, gan.discriminator), before, strict=True):
+        changed = [np.any(a != b) for a, b in zip(old, weights_of(model), strict=True)]
+        assert np.mean(changed) > 0.9
+
+
+def one_step(gan, labels=True):
+    gan.fit(dataset(labels=labels), steps_per_epoch=1, verbose=0)
+
+
+def test_a_step_is_that_of_the_equations():
+    """One hinge step with SGD, recomputed with plain tapes and two discriminator passes."""
+    gan = make_gan(compile=False)
+    gan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.2))
+    twin = make_gan(compile=False)
+    for ours, theirs in ((gan.generator, twin.generator), (gan.discriminator, twin.discriminator)):
+        theirs.set_weights(ours.get_weights())
+    one_step(gan)
+
+    real = tf.constant(IMAGES[:8].astype("float32") / 127.5 - 1)
+    label = tf.constant(LABELS[:8])
+    base = int(latents.numpy_hash(np.array([0], np.uint32)).view(np.int32)[0])
+    z = [tf.constant(latents.numpy_normal(base + s * 8 + np.arange(8), 16)) for s in (0, 1)]
+    g, d = twin.generator, twin.discriminator
+    fake = g({"latent": z[0], "label": label}, training=True)
+    # The pass over both images at once makes one power iteration.
+    d({"image": real, "label": label}, training=True)
+    with tf.GradientTape() as tape:
+        real_logits = d({"image": real, "label": label}, training=False)
+        fake_logits = d({"image": fake, "label": label}, training=False)
+        loss = tf.reduce_mean(tf.nn.relu(1 - real_logits)) + tf.reduce_mean(
+            tf.nn.relu(1 + fake_logits)
+        )
+    variables = d.trainable_variables
+    for v, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
+        v.assign(v - 0.2 * gradient)
+    with tf.GradientTape() as tape:
+        fake = g({"latent": z[1], "label": label}, training=True)
+        loss = -tf.reduce_mean(d({"image": fake, "label": label}, training=False))
+    variables = g.trainable_variables
+    for v, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
+        v.assign(v - 0.1 * gradient)
+
+    assert_same(gan.generator, g, 1e-4)
+    # The inference passes above make one more power iteration for sigma, which moves it by what
+    # one iteration still gains.
+    assert_same(gan.discriminator, d, 0.05)
+
+
+def assert_same(ours, theirs, tolerance):
+    for a, b in zip(ours.trainable_variables, theirs.trainable_variables, strict=True):
+        scale = np.abs(np.asarray(b)).max() + 1e-3
+        assert np.abs(np.asarray(a) - np.asarray(b)).max() < tolerance * scale, a.path
+
+
+def u_vectors(model):
+    return [np.asarray(x.u) for x in model._flatten_layers() if isinstance(x, SpectralNorm)]
+
+
+@pytest.mark.parametrize("loss", ["hinge", "wasserstein", "relativistic_average_hinge"])
+def test_one_power_iteration_a_discriminator_update(loss):
+    gan = make_gan(compile=False)
+    # Without learning, W stays and u follows from the number of iterations alone.
+    gan.compile(keras.optimizers.SGD(1e-30), keras.optimizers.SGD(1e-30), loss=loss)
+    twin = make_gan(compile=False).discriminator
+    twin.set_weights(gan.discriminator.get_weights())
+    one_step(gan)
+    twin({"image": np.zeros((1, 32, 32, 3)), "label": np.zeros(1, int)}, training=True)
+    for ours, theirs in zip(u_vectors(gan.discriminator), u_vectors(twin), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_discriminator_steps_use_new_images_and_one_generator_step():
+    gan = make_gan(discriminator_steps=2)
+    gan.fit(dataset(batch=16), steps_per_epoch=3, verbose=0)
+    assert int(gan.discriminator_optimizer.iterations) == 6
+    assert int(gan.generator_optimizer.iterations) == int(gan.step) == 3
+    assert int(gan.images_seen) == 48
+
+
+def test_gradient_penalty_against_numpy():
+    """For a linear critic w.x the gradient is w everywhere, so the penalty is (|w| - 1)^2."""
+    image = keras.Input((32, 32, 3), name="image")
+    dense = keras.layers.Dense(1, kernel_initializer=keras.initializers.RandomNormal(stddev=0.1))
+    critic = keras.Model({"image": image}, dense(keras.layers.Flatten()(image)))
+    generator = models.DCGANGenerator(image_size=32, latent_dim=16, width=8)
+    gan = keras_sagan.GAN(generator, critic)
+    gan.compile(loss="wasserstein")
+    penalty = gan._gradient_penalty(
+        tf.zeros((4, 32, 32, 3)), tf.ones((4, 32, 32, 3)), None, tf.range(4)
+    )
+    norm = np.linalg.norm(np.asarray(dense.kernel, np.float64))
+    assert float(penalty) == pytest.approx((norm - 1) ** 2, rel=1e-4)
+
+
+def test_batch_statistics_keep_real_and_fake_apart():
+    image = keras.Input((32, 32, 3), name="image")
+    x = keras.layers.BatchNormalization()(image)
+    critic = keras.Model({"image": image}, keras.layers.Dense(1)(keras.layers.Flatten()(x)))
+    gan = keras_sagan.GAN(models.DCGANGenerator(image_size=32, latent_dim=16, width=8), critic)
+    gan.compile()
+    real, fake = tf.ones((2, 32, 32, 3)), tf.random.normal((2, 32, 32, 3))
+    logits = gan._discriminate(real, fake, None)
+    expected = critic({"image": real}, training=True)
+    np.testing.assert_allclose(logits[0], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_averaged_weights_follow_the_rule():
+    """The average of what a callback saw after each step, for weights and batch statistics."""
+    gan = make_gan(compile=False)
+    gan.compile(keras.optimizers.Adam(1e-2, 0.0, 0.9, use_ema=True, ema_momentum=0.7))
+    expected = None
+
+    class Follow(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            nonlocal expected
+            now = [w.astype("float64") for w in gan.generator.get_weights()]
+            expected = (
+                now
+                if expected is None
+                else [0.7 * a + 0.3 * b for a, b in zip(expected, now, strict=True)]
+            )
+
+    gan.fit(dataset(), steps_per_epoch=5, verbose=0, callbacks=[Follow()])
+    gan.update_ema_generator()
+    for average, value in zip(gan.ema_generator.get_weights(), expected, strict=True):
+        np.testing.assert_allclose(average, value, rtol=1e-4, atol=1e-6)
+    moved = [
+        np.abs(a - b).max()
+        for a, b in zip(gan.ema_generator.get_weights(), gan.generator.get_weights(), strict=True)
+    ]
+    assert np.mean(np.array(moved) > 1e-6) > 0.9
+
+
+def test_samples_come_from_the_averaged_weights():
+    gan = make_gan()
+    gan.fit(dataset(), steps_per_epoch=2, verbose=0)
+    images = gan.sample(range(5), labels=[0, 1, 2, 0, 1])
+    assert images.shape == (5, 32, 32, 3) and images.dtype == np.uint8
+    latent = latents.numpy_normal(np.arange(5), 16)
+    outputs = gan.ema_generator({"latent": latent, "label": np.array([0, 1, 2, 0, 1])})
+    expected = np.clip(np.round((np.asarray(outputs) + 1) * 127.5), 0, 255)
+    assert np.abs(images - expected).max() <= 1
+    np.testing.assert_array_equal(gan.sample([3], labels=[0])[0], gan.sample([1, 3], [2, 0])[1])
+    by_default = gan.sample(range(5))  # labels 0, 1, 2, 0, 1: seed modulo the classes
+    np.testing.assert_array_equal(by_default, images)
+    middle = gan.sample([7, 8], [0, 0], truncation=0.0)
+    np.testing.assert_array_equal(middle[0], middle[1])
+
+
+def test_sample_names_wrong_labels():
+    gan = make_gan()
+    with pytest.raises(ValueError, match="from 0 to 2, got 3"):
+        gan.sample([1, 2], labels=[0, 3])
+    with pytest.raises(ValueError, match="2 seeds but labels of shape \\(1,\\)"):
+        gan.sample([1, 2], labels=[0])
+    with pytest.raises(ValueError, match="no classes"):
+        make_gan(num_classes=None).sample([1], labels=[0])
+
+
+def test_models_must_agree_on_labels():
+    with pytest.raises(ValueError, match="both take labels, or neither"):
+        keras_sagan.GAN(
+            models.DCGANGenerator(image_size=32, num_classes=3),
+            models.DCGANDiscriminator(image_size=32),
+        )
+    with pytest.raises(ValueError, match="dataset of \\(images, labels\\)"):
+        one_step(make_gan(), labels=False)
+
+
+def test_without_classes_labels_are_left_out():
+    one_step(make_gan(num_classes=None), labels=True)
+    one_step(make_gan(num_classes=None), labels=False)
+
+
+def test_float_and_uint8_images_are_the_same():
+    results = []
+    for images in (IMAGES, IMAGES.astype("float32") / 127.5 - 1):
+        gan = make_gan()
+        data = tf.data.Dataset.from_tensor_slices((images, LABELS)).batch(8)
+        history = gan.fit(data, steps_per_epoch=3, verbose=0).history
+        results.append(history["discriminator_loss"])
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-5)
+
+
+def test_seed_decides_the_latents():
+    losses_of = {}
+    for seed in (0, 0, 1):
+        gan = make_gan(seed=seed)
+        history = gan.fit(dataset(), steps_per_epoch=2, verbose=0).history
+        losses_of.setdefault(seed, []).append(history["discriminator_loss"][0])
+    assert losses_of[0][0] == pytest.approx(losses_of[0][1], rel=1e-5)
+    assert losses_of[0][0] != losses_of[1][0]
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_trains(policy):
+    keras.config.set_dtype_policy(policy)
+    gan = make_gan()
+    scaled = isinstance(gan.generator_optimizer, keras.optimizers.LossScaleOptimizer)
+    assert scaled == (policy == "mixed_float16")
+    history = gan.fit(dataset(), steps_per_epoch=4, epochs=2, verbose=0).history
+    assert np.isfinite(history["generator_loss"] + history["discriminator_loss"]).all()
+    assert gan.sample([0]).std() > 0
+
+
+def test_any_functional_models_will_do():
+    latent = keras.Input((4,), name="latent")
+    x = keras.layers.Dense(8 * 8 * 3, activation="tanh")(latent)
+    generator = keras.Model({"latent": latent}, keras.layers.Reshape((8, 8, 3))(x))
+    image = keras.Input((8, 8, 3), name="image")
+    critic = keras.Model({"image": image}, keras.layers.Dense(1)(keras.layers.Flatten()(image)))
+    gan = keras_sagan.GAN(generator, critic)
+    gan.compile()
+    gan.fit(tf.data.Dataset.from_tensor_slices(IMAGES[:, :8, :8]).batch(8), verbose=0)
+    assert gan.sample(range(3)).shape == (3, 8, 8, 3)
+
+
+def test_weights_hold_everything_that_training_needs(tmp_path):
+    first = make_gan()
+    first.fit(dataset(), steps_per_epoch=3, verbose=0)
+    first.save_weights(tmp_path / "gan.weights.h5")
+    second = make_gan()
+    second.load_weights(tmp_path / "gan.weights.h5")
+    assert int(second.step) == 3
+    for gan in (first, second):
+        gan.fit(dataset().skip(3), steps_per_epoch=1, verbose=0)
+    for a, b in zip(first.variables, second.variables, strict=True):
+        # One step, within the rounding of sums taken in another order by another thread.
+        np.testing.assert_allclose(np.array(a), np.array(b), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(first.sample(range(4)), second.sample(range(4)), atol=1)
+
+
+def test_fit_in_parts_equals_fit_at_once():
+    """Keras by itself puts the averages in the place of the weights at the end of each fit."""
+    at_once, in_parts = make_gan(), make_gan()
+    at_once.fit(dataset(), steps_per_epoch=2, verbose=0)
+    for part in range(2):
+        in_parts.fit(dataset().skip(part), steps_per_epoch=1, verbose=0)
+    for a, b in zip(weights_of(at_once.generator), weights_of(in_parts.generator), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
+def test_a_saved_gan_loads(tmp_path):
+    gan = make_gan()
+    gan.fit(dataset(), steps_per_epoch=1, verbose=0)
+    gan.save(tmp_path / "gan.keras")
+    loaded = keras.saving.load_model(tmp_path / "gan.keras", safe_mode=True, compile=False)
+    for a, b in zip(weights_of(gan.generator), weights_of(loaded.generator), strict=True):
+        np.testing.assert_array_equal(a, b)
