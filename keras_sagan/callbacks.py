@@ -76,20 +76,22 @@ class HistoryFiles(keras.callbacks.Callback):
         self._writer.flush()
 
 
-class NonFiniteLossError(ArithmeticError):
-    """A loss became infinite or not a number."""
+class NotFiniteError(ArithmeticError):
+    """A loss or a weight became infinite or not a number."""
+
+    def __init__(self, name, step):
+        super().__init__(
+            f"{name} is not finite at step {step}: lower the learning rates, or use float32"
+        )
 
 
 class StopOnNonFiniteLoss(keras.callbacks.Callback):
-    """Raises NonFiniteLossError at the step in which a loss stops being finite."""
+    """Raises NotFiniteError at the step in which a loss stops being finite."""
 
     def on_train_batch_end(self, batch, logs=None):
         for name in ("discriminator_loss", "generator_loss"):
-            if not math.isfinite(float(np.mean(logs[name]))):
-                raise NonFiniteLossError(
-                    f"{name} is not finite at step {int(self.model.step)}: lower the learning "
-                    "rates, or use float32"
-                )
+            if not math.isfinite(logs[name]):
+                raise NotFiniteError(name, int(self.model.step))
 
 
 class Every(keras.callbacks.Callback):
@@ -192,7 +194,8 @@ class StopOnSignal(keras.callbacks.Callback):
 
     def _handle(self, number, frame):
         self.signal = number
-        self.__exit__()
+        for again in self._previous:
+            signal.signal(again, signal.SIG_DFL)
         print("\nstopping after this step and saving; once more to stop at once", file=sys.stderr)
 
     @property

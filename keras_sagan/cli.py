@@ -84,11 +84,11 @@ def train(options):
         run.check_new()
 
     from keras_sagan import training
-    from keras_sagan.callbacks import NonFiniteLossError
+    from keras_sagan.callbacks import NotFiniteError
 
     try:
         outcome = training.train(config, options.run_dir, options.resume, options.strategy)
-    except NonFiniteLossError as error:
+    except NotFiniteError as error:
         print(f"error: {error}; the last good checkpoint is kept", file=sys.stderr)
         return 1
     print(f"pictures: {outcome.sheets[0]}")

@@ -5,6 +5,7 @@ import os
 import shlex
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_sagan import callbacks, losses
@@ -40,7 +41,7 @@ def train(config, run_dir, resume=False, strategy="auto"):
 
     Raises:
         InputError: What was given cannot be used. Nothing was changed then.
-        NonFiniteLossError: A loss stopped being finite. The last checkpoint is from before.
+        NotFiniteError: A loss stopped being finite. The last checkpoint is from before.
     """
     run = Run(run_dir)
     if resume:
@@ -173,6 +174,10 @@ def _fit(gan, source, config, run):
     )
 
     def checkpoint(step):
+        # A finite loss can still leave gradients, and so weights, that are not.
+        for variable in gan.variables:
+            if not np.isfinite(variable.numpy()).all():
+                raise callbacks.NotFiniteError(variable.path, step)
         run.save_checkpoint(gan, config.checkpoints.keep)
 
     stop = callbacks.StopOnSignal(settings.max_minutes)

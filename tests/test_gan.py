@@ -94,13 +94,13 @@ def test_a_step_is_that_of_the_equations():
         )
     variables = d.trainable_variables
     for v, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
-        v.assign(v - 0.2 * gradient)
+        v.assign(v - 0.2 * tf.convert_to_tensor(gradient))
     with tf.GradientTape() as tape:
         fake = g({"latent": z[1], "label": label}, training=True)
         loss = -tf.reduce_mean(d({"image": fake, "label": label}, training=False))
     variables = g.trainable_variables
     for v, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
-        v.assign(v - 0.1 * gradient)
+        v.assign(v - 0.1 * tf.convert_to_tensor(gradient))
 
     assert_same(gan.generator, g, 1e-4)
     # The inference passes above make one more power iteration for sigma, which moves it by what

@@ -1,7 +1,5 @@
 """A folder of images, one sub-folder a class."""
 
-import concurrent.futures
-import os
 import threading
 from pathlib import Path
 
@@ -12,7 +10,6 @@ from keras_sagan.data.images import square, to_rgb
 from keras_sagan.errors import InputError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-_THREADS = min(8, os.cpu_count() or 1)
 
 
 class ImageFolder:
@@ -45,7 +42,6 @@ class ImageFolder:
         self.skipped = {}
         self._skipped_log = skipped_log
         self._lock = threading.Lock()
-        self._pool = concurrent.futures.ThreadPoolExecutor(_THREADS)
         if not self.folder.is_dir():
             raise InputError(f"{folder} is not a folder: give one that holds images")
         loose = sorted(path for path in self.folder.iterdir() if _is_image(path))
@@ -83,7 +79,7 @@ class ImageFolder:
         Raises:
             InputError: More than one in ten of the folder's images could not be read.
         """
-        results = list(self._pool.map(self._read_one, indices))
+        results = [self._read_one(index) for index in indices]
         images = np.stack([image for image, _ in results])
         if self.class_names is None:
             return images, None

@@ -38,9 +38,11 @@ RADII = (4.5, 5.5, 6.5)  # pixels, of the square that a shape fills
 BACKGROUND = (20, 60)  # grey levels from and to
 _CELL = IMAGE_SIZE // 2
 _JITTER = 1  # pixels that a shape may stand off the middle of its corner, each way
-# A drawn shape counts as recognised if the template it is closest to explains at least this
-# share of its variance. Real pictures reach 1 up to rounding.
-_RECOGNISED = 0.8
+# A shape counts as recognised if the template that is closest to it explains at least this share
+# of the variance of its corner; real ones reach 1 up to rounding.
+_RECOGNISED = 0.7
+# The other two corners count as plain if they have at most this share of the shapes' variance.
+_PLAIN = 0.15
 
 
 def _inside(name, x, y):
@@ -129,46 +131,53 @@ class PairedShapes:
 
 
 def recognise(images):
-    """Recognises the shapes in the two corners that hold the most contrast on a diagonal.
+    """Recognises the two shapes of pictures.
 
-    Each corner is compared with every template (class, size, shift) under the colour and
-    background that fit it best, and the colour is the nearest of the palette.
+    They are looked for in the corners of the diagonal that holds the most contrast. Each of the
+    two is compared with every template (class, size, shift) under the colour and background that
+    fit it best; its colour is the nearest of the palette.
 
     Args:
         images: (batch, 32, 32, 3) uint8.
 
     Returns:
-        Integers (batch, 2, 3): class, size and colour of the upper and of the lower corner, -1
-        where no template explains enough of the corner's variance.
+        Integers (batch, 2, 3): class, size and colour of the upper and of the lower shape. They
+        are -1 where no template explains enough of the corner, and in pictures whose other two
+        corners are not plain.
     """
     cells = _cells(np.asarray(images, np.float32))
-    contrast = cells.var(axis=(3, 4)).sum(axis=-1)  # (batch, row, column)
-    other = (contrast[:, 0, 0] + contrast[:, 1, 1]) < (contrast[:, 0, 1] + contrast[:, 1, 0])
+    energy = np.square(cells - cells.mean(axis=(3, 4), keepdims=True)).sum(axis=(3, 4, 5))
+    diagonals = np.stack(
+        [energy[:, 0, 0] + energy[:, 1, 1], energy[:, 0, 1] + energy[:, 1, 0]], axis=-1
+    )
+    diagonal = diagonals.argmax(axis=-1)
+    plain = diagonals.min(axis=-1) <= _PLAIN * diagonals.max(axis=-1)
     rows = np.arange(len(cells))
-    diagonal = other.astype(int)
-    corners = np.stack([cells[rows, 0, diagonal], cells[rows, 1, 1 - diagonal]], axis=1)
-    corners = corners.reshape(len(cells), 2, _CELL * _CELL, 3)
+    upper, lower = cells[rows, 0, diagonal], cells[rows, 1, 1 - diagonal]
+    found = np.stack([_recognise_corners(upper), _recognise_corners(lower)], axis=1)
+    return np.where(plain[:, None, None], found, -1)
 
+
+def _recognise_corners(corners):
+    """Class, size and colour in corners (batch, 16, 16, 3), or -1: (batch, 3)."""
     masks = _masks()
-    shape = masks.shape[:4]
-    templates = masks.reshape(-1, _CELL * _CELL)
-    templates = templates - templates.mean(axis=1, keepdims=True)
-    energy = np.square(templates).sum(axis=1)
-    centred = corners - corners.mean(axis=2, keepdims=True)
-    total = np.square(centred).sum(axis=(2, 3))
-    # Least squares for every template: foreground minus background, (batch, 2, templates, 3).
-    fit = np.einsum("tp,bhpc->bhtc", templates, centred, optimize=True)
-    explained = np.square(fit).sum(axis=-1) / energy
+    flat = masks.reshape(-1, _CELL * _CELL)
+    templates = flat - flat.mean(axis=1, keepdims=True)
+    corners = corners.reshape(len(corners), -1, 3)
+    mean = corners.mean(axis=1)
+    centred = corners - mean[:, None]
+    # Least squares for every template: corner = background + mask * contrast.
+    norms = np.square(templates).sum(axis=1)
+    contrast = np.einsum("tp,bpc->btc", templates, centred, optimize=True) / norms[:, None]
+    explained = np.square(contrast).sum(axis=-1) * norms
     best = explained.argmax(axis=-1)
-    quality = np.take_along_axis(explained, best[..., None], -1)[..., 0] / np.maximum(total, 1e-6)
-    class_, size = np.unravel_index(best, shape)[:2]
-
-    difference = np.take_along_axis(fit, best[..., None, None], 2)[:, :, 0] / energy[best][..., None]
-    mask = masks.reshape(-1, _CELL * _CELL)[best]
-    foreground = corners.mean(axis=2) + difference * (1 - mask.mean(axis=-1, keepdims=True))
-    distance = np.square(foreground[:, :, None, :] - COLORS).sum(axis=-1)
-    found = np.stack([class_, size, distance.argmin(axis=-1)], axis=-1)
-    return np.where((quality >= _RECOGNISED)[..., None], found, -1)
+    rows = np.arange(len(corners))
+    share = explained[rows, best] / np.maximum(np.square(centred).sum(axis=(1, 2)), 1e-6)
+    shape_color = mean + contrast[rows, best] * (1 - flat.mean(axis=1)[best])[:, None]
+    color = np.square(shape_color[:, None] - COLORS).sum(axis=-1).argmin(axis=-1)
+    class_, size = np.unravel_index(best, masks.shape[:4])[:2]
+    found = np.stack([class_, size, color], axis=-1)
+    return np.where((share >= _RECOGNISED)[:, None], found, -1)
 
 
 def consistency(images):

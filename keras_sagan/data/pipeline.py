@@ -5,6 +5,7 @@ A source has a length, `class_names` (None without classes), `image_size`, and
 """
 
 import functools
+import os
 
 import numpy as np
 
@@ -56,6 +57,8 @@ def batches(source, batch_size, *, seed=0, first_step=0, flip=False):
         return tf.ensure_shape(images, shape), tf.ensure_shape(labels, shape[:1])
 
     dataset = tf.data.Dataset.counter(first_step)
-    dataset = dataset.map(load, num_parallel_calls=2, deterministic=True).prefetch(2)
+    # Pillow decodes outside Python's lock, so batches are read at the same time.
+    workers = min(8, os.cpu_count() or 1)
+    dataset = dataset.map(load, num_parallel_calls=workers, deterministic=True).prefetch(2)
     dataset.errors = errors
     return dataset

@@ -1,0 +1,30 @@
+"""Runs the programs as a person would."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[1]
+SMALL = (
+    "model.width=8 model.latent_dim=8 train.batch_size=8 train.steps=6 train.log_every=2 "
+    "samples.every=4 samples.columns=2 checkpoints.every=3"
+).split()
+
+
+def run(*arguments, cwd=REPOSITORY, env=None, **options):
+    """Runs Python with arguments; returns the completed process, with its output as text."""
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        **options,
+    )
+
+
+def train_arguments(run_dir, *assignments, config="configs/paired_shapes.yaml"):
+    """Arguments of a training that takes seconds."""
+    return ["train.py", "--config", config, "--run-dir", run_dir, "--set", *SMALL, *assignments]
