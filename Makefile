@@ -2,13 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
+GO_ON = $(if $(wildcard runs/demo/config.yaml),--resume)
 
 .PHONY: demo test lint
 
 demo: $(INSTALLED)
-	$(BIN)/python train.py --config configs/paired_shapes.yaml --run-dir runs/demo
+	$(BIN)/python train.py --config configs/paired_shapes.yaml --run-dir runs/demo $(GO_ON)
 	$(BIN)/python -m export runs/demo
-	$(BIN)/python -m keras_sagan.data.paired_shapes runs/demo
+	@echo "Pictures: runs/demo/samples; what attention looks at: runs/demo/attention"
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest

@@ -35,14 +35,14 @@ class Throughput(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self._time
-        logs["step"] = int(self.model.step)
+        logs["step"] = self.model.step
         logs["steps_per_second"] = (logs["step"] - self._step) / seconds
-        logs["images_per_second"] = (int(self.model.images_seen) - self._images) / seconds
+        logs["images_per_second"] = (self.model.images_seen - self._images) / seconds
 
     def _start(self):
         self._time = time.perf_counter()
-        self._step = int(self.model.step)
-        self._images = int(self.model.images_seen)
+        self._step = self.model.step
+        self._images = self.model.images_seen
 
 
 class HistoryFiles(keras.callbacks.Callback):
@@ -91,7 +91,7 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         for name in ("discriminator_loss", "generator_loss"):
             if not math.isfinite(logs[name]):
-                raise NotFiniteError(name, int(self.model.step))
+                raise NotFiniteError(name, self.model.step)
 
 
 class Every(keras.callbacks.Callback):
@@ -108,7 +108,7 @@ class Every(keras.callbacks.Callback):
         self._function = function
 
     def on_train_begin(self, logs=None):
-        self._step = int(self.model.step)
+        self._step = self.model.step
 
     def on_train_batch_end(self, batch, logs=None):
         self._step += 1
@@ -232,7 +232,7 @@ class Progress(keras.callbacks.Callback):
         self._shown = 0.0
 
     def on_train_begin(self, logs=None):
-        self._step = int(self.model.step)
+        self._step = self.model.step
 
     def on_train_batch_end(self, batch, logs=None):
         self._step += 1

@@ -45,8 +45,8 @@ class GAN(keras.Model):
         self.conditional = "label" in generator.input
         if self.conditional != ("label" in discriminator.input):
             raise ValueError("generator and discriminator must both take labels, or neither")
-        self.step = self._counter("step")
-        self.images_seen = self._counter("images_seen")
+        self._step = self._counter("step")
+        self._images_seen = self._counter("images_seen")
         self._means = {
             name: keras.metrics.Mean(name=name)
             for name in ("discriminator_loss", "generator_loss", "real_logits", "fake_logits")
@@ -125,6 +125,16 @@ class GAN(keras.Model):
         return self.generator(inputs, training=training)
 
     @property
+    def step(self):
+        """Generator updates so far."""
+        return int(ops.convert_to_numpy(self._step))
+
+    @property
+    def images_seen(self):
+        """Real images that the discriminator was trained on so far, over all replicas."""
+        return int(ops.convert_to_numpy(self._images_seen))
+
+    @property
     def metrics(self):
         return list(self._means.values())
 
@@ -146,9 +156,9 @@ class GAN(keras.Model):
         for i, (real, label) in enumerate(zip(parts, label_parts, strict=True)):
             self._discriminator_step(real, label, i)
         self._generator_step(parts[-1], label_parts[-1])
-        self.step.assign_add(1)
+        self._step.assign_add(1)
         replicas = self.distribute_strategy.num_replicas_in_sync
-        self.images_seen.assign_add(tf.shape(images)[0] * replicas)
+        self._images_seen.assign_add(tf.shape(images)[0] * replicas)
         return self.get_metrics_result()
 
     def sample(self, seeds, labels=None, truncation=1.0, batch_size=64):
@@ -178,7 +188,7 @@ class GAN(keras.Model):
 
     def update_ema_generator(self):
         """Copies the averaged weights, which Keras keeps in the optimizer, to `ema_generator`."""
-        if self.ema_generator is not None and int(self.step) > 0:
+        if self.ema_generator is not None and self.step > 0:
             self.generator_optimizer.finalize_variable_values(
                 self.ema_generator.trainable_variables
             )
@@ -229,7 +239,7 @@ class GAN(keras.Model):
         replicas = self.distribute_strategy.num_replicas_in_sync
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         streams = 2 * self.discriminator_steps + 1
-        first = self.images_seen.value * streams + (stream * replicas + replica) * batch
+        first = self._images_seen.value * streams + (stream * replicas + replica) * batch
         # Hashed, so that runs with neighbouring seeds do not share pictures.
         base = int(latents.numpy_hash(np.array([self.seed], np.uint32)).view(np.int32)[0])
         return tf.range(batch, dtype=tf.int32) + first + base
@@ -303,7 +313,7 @@ class GAN(keras.Model):
         """Averages what is not trained (batch statistics, `u`) by the rule of the optimizer."""
         if self._ema_momentum is None:
             return
-        momentum = tf.where(self.step.value == 0, 0.0, self._ema_momentum)
+        momentum = tf.where(self._step.value == 0, 0.0, self._ema_momentum)
         for average, variable in zip(
             self.ema_generator.non_trainable_variables,
             self.generator.non_trainable_variables,

@@ -64,7 +64,8 @@ def train(config, run_dir, resume=False, strategy="auto"):
     with strategy.scope():
         gan = make_gan(config, synchronized=replicas > 1)
     if resume:
-        step = run.load_checkpoint(gan)
+        # A run that was stopped before its first checkpoint starts again.
+        step = run.load_checkpoint(gan) if run.checkpoint_steps() else 0
         run.truncate_history(step)
         run.write_config(config)
         print(f"going on with {run.path} at step {step}")
@@ -85,7 +86,6 @@ def resumed_config(run, config=None):
         InputError: No run to go on with, or a given config that would make it another run.
     """
     old = run.config()
-    run.last_step()
     if config is None:
         return old
     old_values = flat(old)
@@ -176,7 +176,7 @@ def _fit(gan, source, config, run):
     def checkpoint(step):
         # A finite loss can still leave gradients, and so weights, that are not.
         for variable in gan.variables:
-            if not np.isfinite(variable.numpy()).all():
+            if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
                 raise callbacks.NotFiniteError(variable.path, step)
         run.save_checkpoint(gan, config.checkpoints.keep)
 
@@ -191,7 +191,7 @@ def _fit(gan, source, config, run):
     ]
     with stop:
         for first_step, epochs, steps_per_epoch in _segments(
-            int(gan.step), settings.steps, settings.log_every
+            gan.step, settings.steps, settings.log_every
         ):
             dataset = batches(
                 source,
@@ -217,9 +217,12 @@ def _fit(gan, source, config, run):
                 raise
             if stop.stopped:
                 break
-    step = int(gan.step)
+    step = gan.step
     if step not in run.checkpoint_steps():
         checkpoint(step)
+    if isinstance(source, paired_shapes.PairedShapes):
+        share = paired_shapes.consistency(gan.sample(range(1000)))
+        print(f"consistency of 1000 samples: {share:.3f} (real pictures: 1)")
     if source_skipped := getattr(source, "skipped", None):
         print(f"{len(source_skipped)} images could not be read: see {run.skipped_images}")
     return Outcome(step, stop.signal, sheets(step))

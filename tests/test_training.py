@@ -208,6 +208,16 @@ def test_a_config_that_contradicts_the_checkpoint_is_named(finished, tmp_path):
     assert snapshot(folder) == before
 
 
+def test_a_run_without_a_checkpoint_starts_again(finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished[0], folder)
+    shutil.rmtree(folder / "checkpoints")
+    process = run("train.py", "--run-dir", folder, "--resume", "--set", "train.steps=3")
+    assert process.returncode == 0, process.stderr
+    assert Run(folder).last_step() == 3
+    assert [row["step"] for row in rows(folder)] == ["2", "3"]
+
+
 def test_a_partial_checkpoint_does_not_count(finished, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished[0], folder)

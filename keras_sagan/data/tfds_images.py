@@ -51,8 +51,9 @@ class TFDSImages:
                 f"data.name: {name!r} could not be downloaded or read "
                 f"({type(error).__name__}: {_first_line(error)}); {folder_hint}"
             ) from error
-        label = builder.info.features.get("label")
-        self.class_names = list(label.names) if hasattr(label, "names") else None
+        features = builder.info.features
+        names = getattr(features["label"], "names", None) if "label" in features else None
+        self.class_names = list(names) if names else None
 
     def __len__(self):
         return len(self._source)

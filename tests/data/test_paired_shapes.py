@@ -59,7 +59,7 @@ def test_what_shows_no_two_shapes_does_not_count(drawn):
     rng = np.random.default_rng(0)
     assert paired_shapes.consistency(rng.integers(0, 256, (500, 32, 32, 3)).astype("uint8")) == 0
     assert paired_shapes.consistency(np.full((4, 32, 32, 3), 90, "uint8")) == 0
-    blurred = (images.astype("int") + np.roll(images, 4, 1) + np.roll(images, 4, 2)) // 3
+    blurred = (images.astype("int") + np.roll(images, 6, 1) + np.roll(images, 6, 2)) // 3
     assert paired_shapes.consistency(blurred.astype("uint8")) < 0.05
     # Both diagonals at once: agreeing shapes, but four of them.
     four = np.maximum(images, images[:, :, ::-1])
