@@ -96,8 +96,7 @@ def train(options):
         print(f"attention: {path}")
     if outcome.signal is not None:
         print(
-            f"stopped at step {outcome.step}; to go on: "
-            f"{training.resume_command(options.run_dir)}"
+            f"stopped at step {outcome.step}; to go on: {training.resume_command(options.run_dir)}"
         )
         return 128 + outcome.signal
     return 0

@@ -310,10 +310,17 @@ class GAN(keras.Model):
         return optimizer.scale_loss(loss / self.distribute_strategy.num_replicas_in_sync)
 
     def _average_batch_statistics(self):
-        """Averages what is not trained (batch statistics, `u`) by the rule of the optimizer."""
+        """Averages what is not trained: batch statistics and the `u` of spectral norm.
+
+        Keras's optimizer averages what is trained. Its rule is followed here but for the start,
+        where the momentum rises as t / (t + 9): moving variances begin at 1, which is far from
+        the variances that spectrally normalised layers have, and would be remembered for several
+        times 1 / (1 - momentum) steps.
+        """
         if self._ema_momentum is None:
             return
-        momentum = tf.where(self._step.value == 0, 0.0, self._ema_momentum)
+        step = tf.cast(self._step.value, tf.float32)
+        momentum = tf.minimum(self._ema_momentum, step / (step + 9.0))
         for average, variable in zip(
             self.ema_generator.non_trainable_variables,
             self.generator.non_trainable_variables,

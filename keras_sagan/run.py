@@ -1,12 +1,12 @@
 """The run folder: the only state of a training run.
 
-    config.yaml             the config, as resolved
-    checkpoints/00001000/   gan.weights.h5 (everything training needs), generator.keras (averaged)
-    samples/                sheets of pictures
-    attention/              what the generator's attention looks at
-    logs/                   TensorBoard events and history.csv
-    export/                 what python -m export wrote
-    skipped_images.txt      images that could not be read, if any
+config.yaml             the config, as resolved
+checkpoints/00001000/   gan.weights.h5 (everything training needs), generator.keras (averaged)
+samples/                sheets of pictures
+attention/              what the generator's attention looks at
+logs/                   TensorBoard events and history.csv
+export/                 what python -m export wrote
+skipped_images.txt      images that could not be read, if any
 """
 
 import csv

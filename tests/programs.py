@@ -7,9 +7,15 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
 SMALL = (
-    "model.width=8 model.latent_dim=8 train.batch_size=8 train.steps=6 train.log_every=2 "
-    "samples.every=4 samples.columns=2 checkpoints.every=3"
-).split()
+    "model.width=8",
+    "model.latent_dim=8",
+    "train.batch_size=8",
+    "train.steps=6",
+    "train.log_every=2",
+    "samples.every=4",
+    "samples.columns=2",
+    "checkpoints.every=3",
+)
 
 
 def run(*arguments, cwd=REPOSITORY, env=None, **options):

@@ -1,5 +1,4 @@
 import csv
-import os
 import shutil
 import signal
 import subprocess
@@ -202,9 +201,7 @@ def test_a_config_that_contradicts_the_checkpoint_is_named(finished, tmp_path):
     config = folder / "config.yaml"
     config.write_text(config.read_text().replace("width: 8", "width: 16"))
     before = snapshot(folder)
-    check_error(
-        run("train.py", "--run-dir", folder, "--resume"), "does not fit", "config.yaml"
-    )
+    check_error(run("train.py", "--run-dir", folder, "--resume"), "does not fit", "config.yaml")
     assert snapshot(folder) == before
 
 
@@ -272,8 +269,7 @@ def test_a_non_finite_loss_stops_and_keeps_the_last_good_checkpoint(tmp_path):
         "train.steps=60",
         "checkpoints.every=1",
         "loss.name=least_squares",
-        "optimizer.discriminator_learning_rate=1e18",
-        "optimizer.generator_learning_rate=1e18",
+        "optimizer.discriminator_learning_rate=100",
         "model.spectral_norm=false",
     ]
     process = run(*train_arguments(folder, *options))
@@ -313,6 +309,4 @@ def test_a_run_without_checkpoint_is_named(finished, tmp_path):
         run("-m", "keras_sagan.cli", "sample", folder, "--out", tmp_path / "x.png"),
         "holds no checkpoint",
     )
-    assert os.listdir(tmp_path) == ["run"]
-
-
+    assert list(tmp_path.iterdir()) == [folder]

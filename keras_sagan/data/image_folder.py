@@ -25,7 +25,8 @@ class ImageFolder:
     Args:
         folder: The folder.
         image_size: Height and width that images are cropped and resized to.
-        skipped_log: File that gets a line for each skipped image, or None.
+        skipped_log: Path of a file that gets a line for each skipped image, or None. Images
+            that it already lists, from an earlier run, are skipped.
 
     Attributes:
         class_names: Names of the sub-folders, or None without classes.
@@ -42,6 +43,10 @@ class ImageFolder:
         self.skipped = {}
         self._skipped_log = skipped_log
         self._lock = threading.Lock()
+        if skipped_log is not None and skipped_log.exists():
+            for line in skipped_log.read_text(encoding="utf-8").splitlines():
+                path, _, reason = line.partition("\t")
+                self.skipped[Path(path)] = reason
         if not self.folder.is_dir():
             raise InputError(f"{folder} is not a folder: give one that holds images")
         loose = sorted(path for path in self.folder.iterdir() if _is_image(path))
@@ -104,7 +109,7 @@ class ImageFolder:
                 return
             self.skipped[path] = " ".join(str(error).split())
             if self._skipped_log is not None:
-                with open(self._skipped_log, "a", encoding="utf-8") as log:
+                with self._skipped_log.open("a", encoding="utf-8") as log:
                     log.write(f"{path}\t{self.skipped[path]}\n")
             if 10 * len(self.skipped) > len(self.paths):
                 raise InputError(

@@ -40,7 +40,9 @@ class TFDSImages:
                 f"({_first_line(error)}); {folder_hint}"
             ) from error
         if "image" not in builder.info.features:
-            raise InputError(f"data.name: {name!r} has no images, only {list(builder.info.features)}")
+            raise InputError(
+                f"data.name: {name!r} has no images, only {list(builder.info.features)}"
+            )
         try:
             builder.download_and_prepare()
             self._source = builder.as_data_source(

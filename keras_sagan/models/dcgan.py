@@ -81,9 +81,7 @@ class DCGANGenerator(family.Family):
         def stage(x, channels, size, strides, padding):
             conv = layers.Conv2DTranspose(channels, 4, strides, padding, name=f"conv{size}")
             x = family.spectrally_normalized(conv, spectral_norm)(x)
-            x = family.batch_norm(
-                x, inputs.get("label"), num_classes, synchronized, f"norm{size}"
-            )
+            x = family.batch_norm(x, inputs.get("label"), num_classes, synchronized, f"norm{size}")
             x = layers.ReLU()(x)
             if size in attention:
                 x = _attention(size)(x)

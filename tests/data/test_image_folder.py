@@ -69,7 +69,9 @@ def test_unreadable_images_are_skipped_and_listed(tmp_path):
     lines = log.read_text().splitlines()
     assert len(lines) == 3
     assert all(line.split("\t")[1] for line in lines)
-    source.read([5, 11, 30])
+    again = ImageFolder(tmp_path / "images", 8, log)
+    again.read([5, 11, 30])
+    assert again.skipped == source.skipped
     assert len(log.read_text().splitlines()) == 3
 
 

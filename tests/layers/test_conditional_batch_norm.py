@@ -37,9 +37,7 @@ def test_inference_normalises_with_the_moving_statistics():
     gain, bias = np.asarray(layer.gain)[LABELS], np.asarray(layer.bias)[LABELS]
     expected = (X - mean) / np.sqrt(variance + 1e-5)
     expected = expected * (1 + gain[:, None, None]) + bias[:, None, None]
-    np.testing.assert_allclose(
-        np.asarray(layer(X, labels=LABELS)), expected, rtol=1e-4, atol=1e-5
-    )
+    np.testing.assert_allclose(np.asarray(layer(X, labels=LABELS)), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_starts_as_plain_normalisation():

@@ -1,3 +1,5 @@
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -112,7 +114,7 @@ def test_weights_of_the_compact_64x64_networks():
     generator = DCGANGenerator(image_size=64, latent_dim=128, width=64)
     channels = (512, 256, 128, 64)
     expected = 16 * 128 * 512 + 512 + 2 * 512
-    for a, b in zip(channels, channels[1:], strict=False):
+    for a, b in itertools.pairwise(channels):
         expected += 16 * a * b + b + 2 * b
     expected += 16 * 64 * 3 + 3
     expected += sum(2 * (c + 1) * (c // 8) + (c + 1) * c + 1 for c in (128, 64))
