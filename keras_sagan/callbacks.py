@@ -230,6 +230,7 @@ class Progress(keras.callbacks.Callback):
         self._start = time.monotonic()
         self._timed_from = None
         self._shown = 0.0
+        self._line_is_open = False
 
     def on_train_begin(self, logs=None):
         self._step = self.model.step
@@ -244,9 +245,15 @@ class Progress(keras.callbacks.Callback):
         if self._stream.isatty():
             if now - self._shown > 0.5 or last:
                 self._shown = now
-                self._write("\r\033[K", self._line(now, logs), "\n" if last else "")
+                self._write("\r\033[K", self._line(now, logs))
+                self._line_is_open = True
         elif self._step % self._log_every == 0 or last:
             self._write("", self._line(now, logs), "\n")
+
+    def on_train_end(self, logs=None):
+        if self._line_is_open:
+            self._write("\n")
+            self._line_is_open = False
 
     def _write(self, *parts):
         self._stream.write("".join(parts))

@@ -1,9 +1,12 @@
 """The command `keras-sagan`. `train.py` and `python -m export` are doors to the same functions."""
 
 import argparse
+import math
 import os
+import signal
 import sys
 
+from keras_sagan.distribute import STRATEGIES
 from keras_sagan.errors import InputError
 
 
@@ -39,6 +42,9 @@ def run_program(function, options):
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 128 + signal.SIGINT
 
 
 def add_train_arguments(parser):
@@ -60,7 +66,7 @@ def add_train_arguments(parser):
     parser.add_argument("--resume", action="store_true", help="go on with the run in RUN")
     parser.add_argument(
         "--strategy",
-        choices=("auto", "default", "mirrored"),
+        choices=STRATEGIES,
         default="auto",
         help="devices: auto uses all GPUs, default one device, mirrored all devices",
     )
@@ -95,9 +101,7 @@ def train(options):
     for path in outcome.sheets[1:]:
         print(f"attention: {path}")
     if outcome.signal is not None:
-        print(
-            f"stopped at step {outcome.step}; to go on: {training.resume_command(options.run_dir)}"
-        )
+        print(f"stopped at step {outcome.step}; to go on: the same command with --resume")
         return 128 + outcome.signal
     return 0
 
@@ -105,11 +109,11 @@ def train(options):
 def add_sample_arguments(parser):
     """Adds the arguments of `sample`."""
     parser.add_argument("run", metavar="RUN", help="a run folder")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the first picture")
+    parser.add_argument("--seed", type=_seed, default=0, help="seed of the first picture")
     parser.add_argument("--count", type=_positive, default=16, help="number of pictures")
     parser.add_argument("--label", type=int, help="class of all pictures; else all in turn")
     parser.add_argument(
-        "--truncation", type=float, default=1.0, help="factor of the latents; 1 is as trained"
+        "--truncation", type=_finite, default=1.0, help="factor of the latents; 1 is as trained"
     )
     parser.add_argument("--out", metavar="FILE.png", required=True, help="the sheet to write")
 
@@ -141,7 +145,10 @@ def sample(options):
     seeds = range(options.seed, options.seed + options.count)
     labels = None if options.label is None else [options.label] * options.count
     images = sampling.sample(run.load_generator(), seeds, labels, options.truncation)
-    pictures.sheet(images, columns=min(options.count, 8)).save(out)
+    try:
+        pictures.sheet(images, columns=min(options.count, 8)).save(out)
+    except OSError as error:
+        raise InputError(f"--out {out}: {error.strerror}") from error
     print(out)
     return 0
 
@@ -170,6 +177,20 @@ def _positive(text):
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return number
+
+
+def _seed(text):
+    number = int(text)
+    if not 0 <= number < 2**31:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to {2**31 - 1}")
+    return number
+
+
+def _finite(text):
+    number = float(text)
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number")
     return number
 
 

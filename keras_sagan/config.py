@@ -159,9 +159,11 @@ def parse(values, source, assignments=(), data_folder=None):
     for assignment in assignments:
         _assign(values, assignment)
     if data_folder is not None:
-        data = {**(values.get("data") or {}), "folder": str(data_folder)}
+        data = values.get("data")
+        data = dict(data) if isinstance(data, dict) else {}
         data.pop("name", None)
-        values = {**values, "data": data}
+        # Absolute, so that the run can go on from any working directory.
+        values = {**values, "data": {**data, "folder": str(Path(data_folder).resolve())}}
     try:
         return Config.model_validate(values)
     except pydantic.ValidationError as error:

@@ -41,6 +41,7 @@ class GAN(keras.Model):
         self.generator = generator
         self.discriminator = discriminator
         self.ema_generator = None
+        self.generator_optimizer = None
         self.seed = seed
         self.conditional = "label" in generator.input
         if self.conditional != ("label" in discriminator.input):
@@ -70,8 +71,9 @@ class GAN(keras.Model):
                 from the averaged weights if the optimizer has `use_ema=True`.
             discriminator_optimizer: By default Adam with 4e-4, 0 and 0.9.
             loss: A name in `keras_sagan.losses.LOSSES` or an `AdversarialLoss`.
-            discriminator_steps: Discriminator updates a generator update. The batch is split
-                into as many parts, so that every update sees new images.
+            discriminator_steps: Discriminator updates a generator update. The batch (under
+                `tf.distribute` each replica's part of it) is split into as many parts, so that
+                every update sees new images.
             jit_compile: Whether to use XLA. Off by default: on CPUs it is slower.
             **kwargs: Of `keras.Model.compile`, such as `run_eagerly` or `steps_per_execution`.
         """
@@ -83,22 +85,18 @@ class GAN(keras.Model):
         )
         self.loss_pair = losses.get(loss)
         self.discriminator_steps = discriminator_steps
-        scaled = "float16" in {layer.compute_dtype for layer in self.generator.layers}
-        if scaled:
-            generator_optimizer = keras.optimizers.LossScaleOptimizer(generator_optimizer)
-            discriminator_optimizer = keras.optimizers.LossScaleOptimizer(discriminator_optimizer)
         # Keras is not told of an optimizer: at the end of `fit` it would overwrite the weights of
         # the generator with their averages, and training could not go on from where it was.
         super().compile(optimizer=None, jit_compile=jit_compile, **kwargs)
-        self.generator_optimizer = generator_optimizer
-        self.discriminator_optimizer = discriminator_optimizer
-        inner = generator_optimizer.inner_optimizer if scaled else generator_optimizer
-        self._ema_momentum = inner.ema_momentum if inner.use_ema else None
+        self.generator_optimizer = _with_loss_scale(generator_optimizer, self.generator)
+        self.discriminator_optimizer = _with_loss_scale(discriminator_optimizer, self.discriminator)
         with self.distribute_strategy.scope():
             # `fit` would otherwise build them from a symbolic forward pass with a loss.
-            generator_optimizer.build(self.generator.trainable_variables)
-            discriminator_optimizer.build(self.discriminator.trainable_variables)
-            if self._ema_momentum is not None and self.ema_generator is None:
+            self.generator_optimizer.build(self.generator.trainable_variables)
+            self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+            if not self._averaging_optimizer.use_ema:
+                self.ema_generator = None
+            elif self.ema_generator is None:
                 self.ema_generator = _copy_of(self.generator)
 
     def fit(self, x=None, *args, callbacks=None, **kwargs):
@@ -135,6 +133,11 @@ class GAN(keras.Model):
         return int(ops.convert_to_numpy(self._images_seen))
 
     @property
+    def _averaging_optimizer(self):
+        """The generator's optimizer, without the loss scaling around it."""
+        return getattr(self.generator_optimizer, "inner_optimizer", self.generator_optimizer)
+
+    @property
     def metrics(self):
         return list(self._means.values())
 
@@ -147,6 +150,11 @@ class GAN(keras.Model):
 
     def train_step(self, data):
         images, labels = self._unpack(data)
+        if (images.shape[0] or 0) % self.discriminator_steps:
+            raise ValueError(
+                f"a batch of {images.shape[0]} images (of each replica) cannot be split into "
+                f"discriminator_steps={self.discriminator_steps} equal parts"
+            )
         parts = tf.split(images, self.discriminator_steps)
         label_parts = (
             tf.split(labels, self.discriminator_steps)
@@ -188,10 +196,12 @@ class GAN(keras.Model):
 
     def update_ema_generator(self):
         """Copies the averaged weights, which Keras keeps in the optimizer, to `ema_generator`."""
-        if self.ema_generator is not None and self.step > 0:
-            self.generator_optimizer.finalize_variable_values(
-                self.ema_generator.trainable_variables
-            )
+        # Without a compiled optimizer, or before its first step, there is nothing new to copy.
+        optimizer = self._averaging_optimizer
+        if self.ema_generator is None or optimizer is None:
+            return
+        if int(ops.convert_to_numpy(optimizer.iterations)) > 0:
+            optimizer.finalize_variable_values(self.ema_generator.trainable_variables)
 
     def get_config(self):
         config = super().get_config()
@@ -199,6 +209,7 @@ class GAN(keras.Model):
             generator=keras.saving.serialize_keras_object(self.generator),
             discriminator=keras.saving.serialize_keras_object(self.discriminator),
             seed=self.seed,
+            averaged=self.ema_generator is not None,
         )
         return config
 
@@ -208,7 +219,11 @@ class GAN(keras.Model):
             config[name] = keras.saving.deserialize_keras_object(
                 config[name], custom_objects=custom_objects
             )
-        return cls(**config)
+        averaged = config.pop("averaged")
+        gan = cls(**config)
+        if averaged:  # its weights are loaded with the others
+            gan.ema_generator = _copy_of(gan.generator)
+        return gan
 
     def _counter(self, name):
         return self.add_weight(
@@ -317,10 +332,11 @@ class GAN(keras.Model):
         the variances that spectrally normalised layers have, and would be remembered for several
         times 1 / (1 - momentum) steps.
         """
-        if self._ema_momentum is None:
+        if self.ema_generator is None:
             return
-        step = tf.cast(self._step.value, tf.float32)
-        momentum = tf.minimum(self._ema_momentum, step / (step + 9.0))
+        optimizer = self._averaging_optimizer
+        step = tf.cast(optimizer.iterations, tf.float32) - 1.0
+        momentum = tf.minimum(optimizer.ema_momentum, step / (step + 9.0))
         for average, variable in zip(
             self.ema_generator.non_trainable_variables,
             self.generator.non_trainable_variables,
@@ -335,6 +351,14 @@ def frozen(model):
     Weights are read where the scope is made, so a tape follows them only if it records there.
     """
     return keras.StatelessScope([(variable, variable.value) for variable in model.variables])
+
+
+def _with_loss_scale(optimizer, model):
+    """Wraps an optimizer, unless it is already, if the model computes in float16."""
+    scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    if scaled or "float16" not in {layer.compute_dtype for layer in model.layers}:
+        return optimizer
+    return keras.optimizers.LossScaleOptimizer(optimizer)
 
 
 def _inputs(name, value, label):

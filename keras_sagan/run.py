@@ -40,12 +40,15 @@ class Run:
         """Writes a new run folder.
 
         Raises:
-            InputError: The folder already holds something.
+            InputError: The folder already holds something, or cannot be written.
         """
         self.check_new()
-        for folder in (self.checkpoints, self.samples, self.attention, self.logs):
-            folder.mkdir(parents=True)
-        self.write_config(config)
+        try:
+            for folder in (self.checkpoints, self.samples, self.attention, self.logs):
+                folder.mkdir(parents=True)
+            self.write_config(config)
+        except OSError as error:
+            raise InputError(f"--run-dir {self.path}: {error.strerror}") from error
 
     def check_new(self):
         """Raises InputError unless the folder is missing or empty."""

@@ -1,8 +1,6 @@
 """Trains a GAN from a config into a run folder."""
 
 import dataclasses
-import os
-import shlex
 
 import keras
 import numpy as np
@@ -40,7 +38,8 @@ def train(config, run_dir, resume=False, strategy="auto"):
         An `Outcome`.
 
     Raises:
-        InputError: What was given cannot be used. Nothing was changed then.
+        InputError: What was given cannot be used. Nothing was changed then, unless images turn
+            out to be unreadable in the course of training.
         NotFiniteError: A loss stopped being finite. The last checkpoint is from before.
     """
     run = Run(run_dir)
@@ -79,15 +78,18 @@ def train(config, run_dir, resume=False, strategy="auto"):
     return _fit(gan, source, config, run)
 
 
-def resumed_config(run, config=None):
+def resumed_config(run, config):
     """Returns the config to go on with: the run's, with what the given one may change.
 
     Raises:
-        InputError: No run to go on with, or a given config that would make it another run.
+        InputError: No run to go on with, or a config that would make it another run.
     """
     old = run.config()
-    if config is None:
-        return old
+    reached = max(run.checkpoint_steps(), default=0)
+    if config.train.steps < reached:
+        raise InputError(
+            f"train.steps is {config.train.steps}, but the run in {run.path} is at step {reached}"
+        )
     old_values = flat(old)
     for name, value in flat(config).items():
         same = value == old_values[name] or (name == "model.num_classes" and value == "auto")
@@ -175,7 +177,8 @@ def _fit(gan, source, config, run):
 
     def checkpoint(step):
         # A finite loss can still leave gradients, and so weights, that are not.
-        for variable in gan.variables:
+        optimizers = (gan.generator_optimizer, gan.discriminator_optimizer)
+        for variable in (*gan.variables, *(v for o in optimizers for v in o.variables)):
             if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
                 raise callbacks.NotFiniteError(variable.path, step)
         run.save_checkpoint(gan, config.checkpoints.keep)
@@ -241,8 +244,3 @@ def _segments(step, steps, interval):
             epochs, length = (steps - step) // interval, interval
         yield step, epochs, length
         step += epochs * length
-
-
-def resume_command(run_dir):
-    """Returns the command that goes on with a run."""
-    return f"python train.py --run-dir {shlex.quote(os.fspath(run_dir))} --resume"

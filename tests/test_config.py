@@ -67,6 +67,12 @@ def test_mistakes_are_named_with_what_would_be_right(assignment, message):
     assert "\n" not in str(error.value)
 
 
+def test_data_folder_takes_the_place_of_nonsense(tmp_path):
+    (tmp_path / "text.yaml").write_text("data: cifar10")
+    with pytest.raises(InputError, match="model is missing"):
+        config.load(tmp_path / "text.yaml", data_folder="/pictures")
+
+
 def test_malformed_assignments():
     for text in ("train.steps", "steps=3", "=3", ".steps=3"):
         with pytest.raises(InputError, match="write section.key=value"):

@@ -313,8 +313,30 @@ def test_fit_in_parts_equals_fit_at_once():
 
 def test_a_saved_gan_loads(tmp_path):
     gan = make_gan()
-    gan.fit(dataset(), steps_per_epoch=1, verbose=0)
+    gan.fit(dataset(), steps_per_epoch=2, verbose=0)
+    expected = gan.sample(range(4))
     gan.save(tmp_path / "gan.keras")
     loaded = keras.saving.load_model(tmp_path / "gan.keras", safe_mode=True, compile=False)
     for a, b in zip(weights_of(gan.generator), weights_of(loaded.generator), strict=True):
         np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(loaded.sample(range(4)), expected)
+    loaded.compile()
+    np.testing.assert_array_equal(loaded.sample(range(4)), expected)
+    loaded.fit(dataset(), steps_per_epoch=1, verbose=0)
+    assert loaded.sample(range(4)).std() > 0
+
+
+def test_compiling_again_keeps_the_averages_until_there_are_new_ones():
+    gan = make_gan()
+    gan.fit(dataset(), steps_per_epoch=2, verbose=0)
+    expected = gan.sample(range(4))
+    gan.compile(keras.optimizers.Adam(1e-5, use_ema=True))
+    np.testing.assert_array_equal(gan.sample(range(4)), expected)
+    gan.compile(keras.optimizers.Adam(1e-5))
+    assert gan.ema_generator is None and gan.sampler is gan.generator
+
+
+def test_a_batch_that_cannot_be_split_is_named():
+    gan = make_gan(discriminator_steps=3)
+    with pytest.raises(ValueError, match="batch of 8 images .* discriminator_steps=3"):
+        gan.fit(dataset(), steps_per_epoch=1, verbose=0)

@@ -151,7 +151,7 @@ def test_signals_save_and_leave(tmp_path, number):
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number, errors
     (step,) = Run(folder).checkpoint_steps()
-    assert f"stopped at step {step}; to go on: python train.py --run-dir {folder}" in output
+    assert f"stopped at step {step}; to go on: the same command with --resume" in output
     process = run(
         *("train.py", "--run-dir", folder, "--resume", "--set", f"train.steps={step + 3}")
     )
@@ -195,6 +195,13 @@ def test_resuming_with_another_network_is_named(finished):
     assert snapshot(folder) == before
 
 
+def test_fewer_steps_than_there_were_are_named(finished):
+    folder, _ = finished
+    process = run("train.py", "--run-dir", folder, "--resume", "--set", "train.steps=5")
+    check_error(process, "train.steps is 5", "is at step 6")
+    assert Run(folder).config().train.steps == 6
+
+
 def test_a_config_that_contradicts_the_checkpoint_is_named(finished, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished[0], folder)
@@ -233,6 +240,7 @@ def test_a_partial_checkpoint_does_not_count(finished, tmp_path):
         (["--set", "data.name=no_such_set"], ["'no_such_set'", "--data FOLDER"]),
         (["--data", "/no/such/folder"], ["/no/such/folder is not a folder"]),
         (["--resume"], ["holds no run"]),
+        (["--run-dir", "train.py/run"], ["train.py/run", "Not a directory"]),
     ],
 )
 def test_bad_input_leaves_nothing_behind(tmp_path, arguments, parts):
@@ -269,7 +277,7 @@ def test_a_non_finite_loss_stops_and_keeps_the_last_good_checkpoint(tmp_path):
         "train.steps=60",
         "checkpoints.every=1",
         "loss.name=least_squares",
-        "optimizer.discriminator_learning_rate=100",
+        "optimizer.discriminator_learning_rate=3",
         "model.spectral_norm=false",
     ]
     process = run(*train_arguments(folder, *options))
@@ -297,6 +305,9 @@ def test_unknown_classes_of_a_sample_are_named(finished, tmp_path):
     check_error(run(*sample, folder, "--label", 10, *out), "--label 10", "0 to 9")
     check_error(run(*sample, tmp_path, *out), "holds no run")
     check_error(run(*sample, folder, "--out", tmp_path / "x.gif"), "ends in .png")
+    for option in (("--count", 0), ("--seed", -1), ("--truncation", "nan")):
+        process = run(*sample, folder, *option, *out)
+        assert process.returncode == 2 and f"argument {option[0]}" in process.stderr
     assert not list(tmp_path.iterdir())
 
 

@@ -25,8 +25,8 @@ class ImageFolder:
     Args:
         folder: The folder.
         image_size: Height and width that images are cropped and resized to.
-        skipped_log: Path of a file that gets a line for each skipped image, or None. Images
-            that it already lists, from an earlier run, are skipped.
+        skipped_log: Path of a file that gets a line for each skipped image that it does not list
+            yet, or None.
 
     Attributes:
         class_names: Names of the sub-folders, or None without classes.
@@ -42,11 +42,11 @@ class ImageFolder:
         self.image_size = image_size
         self.skipped = {}
         self._skipped_log = skipped_log
+        self._logged = set()
         self._lock = threading.Lock()
         if skipped_log is not None and skipped_log.exists():
-            for line in skipped_log.read_text(encoding="utf-8").splitlines():
-                path, _, reason = line.partition("\t")
-                self.skipped[Path(path)] = reason
+            lines = skipped_log.read_text(encoding="utf-8").splitlines()
+            self._logged = {line.partition("\t")[0] for line in lines}
         if not self.folder.is_dir():
             raise InputError(f"{folder} is not a folder: give one that holds images")
         loose = sorted(path for path in self.folder.iterdir() if _is_image(path))
@@ -100,22 +100,21 @@ class ImageFolder:
                         image.draft("RGB", (2 * self.image_size, 2 * self.image_size))
                         return square(to_rgb(image), self.image_size), index
                 except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-                    self._skip(path, error)
-            index = (index + 1) % len(self.paths)
-
-    def _skip(self, path, error):
-        with self._lock:
-            if path in self.skipped:
-                return
-            self.skipped[path] = " ".join(str(error).split())
-            if self._skipped_log is not None:
-                with self._skipped_log.open("a", encoding="utf-8") as log:
-                    log.write(f"{path}\t{self.skipped[path]}\n")
+                    self._skip(path, " ".join(str(error).split()))
             if 10 * len(self.skipped) > len(self.paths):
                 raise InputError(
                     f"{len(self.skipped)} of the {len(self.paths)} images in {self.folder} cannot "
-                    f"be read, more than one in ten; the last is {path}"
+                    f"be read, more than one in ten; one is {path}"
                 )
+            index = (index + 1) % len(self.paths)
+
+    def _skip(self, path, reason):
+        with self._lock:
+            self.skipped[path] = reason
+            if self._skipped_log is not None and str(path) not in self._logged:
+                self._logged.add(str(path))
+                with self._skipped_log.open("a", encoding="utf-8") as log:
+                    log.write(f"{path}\t{reason}\n")
 
 
 def _is_image(path):

@@ -1,5 +1,8 @@
 """Image sets of TensorFlow Datasets, read by index."""
 
+import io
+from pathlib import Path
+
 import numpy as np
 from PIL import Image
 
@@ -11,13 +14,13 @@ class TFDSImages:
     """A data set of TensorFlow Datasets that has an "image", and perhaps a "label".
 
     It is prepared as ArrayRecord files, which can be read at any index, so that shuffling is
-    perfect and training can go on at any step.
+    perfect and training can go on at any step. They stand beside TFDS's default files.
 
     Args:
         name: Name of the set, such as "cifar10" or "lsun/church".
         image_size: Height and width that images are cropped and resized to.
         split: Split to use.
-        data_dir: Folder of the prepared sets; None is TFDS's default.
+        data_dir: Folder of the prepared sets; None is `array_record` in TFDS's own.
 
     Attributes:
         class_names: Names of the classes, or None without labels.
@@ -32,6 +35,11 @@ class TFDSImages:
 
         self.image_size = image_size
         folder_hint = "put its images in a folder, one sub-folder a class, and use --data FOLDER"
+        downloads = None
+        if data_dir is None:
+            # A folder of their own: TFDS refuses a set that it already has in another format.
+            data_dir = Path(tfds.core.constants.DATA_DIR) / "array_record"
+            downloads = data_dir.parent / "downloads"
         try:
             builder = tfds.builder(name, data_dir=data_dir, file_format="array_record")
         except (tfds.core.DatasetNotFoundError, ValueError) as error:
@@ -44,7 +52,7 @@ class TFDSImages:
                 f"data.name: {name!r} has no images, only {list(builder.info.features)}"
             )
         try:
-            builder.download_and_prepare()
+            builder.download_and_prepare(download_dir=downloads)
             self._source = builder.as_data_source(
                 split=split, decoders={"image": tfds.decode.SkipDecoding()}
             )
@@ -62,8 +70,6 @@ class TFDSImages:
 
     def read(self, indices):
         """Reads images: see `ImageFolder.read`."""
-        import io
-
         examples = self._source.__getitems__([int(index) for index in indices])
         images = []
         for example in examples:

@@ -75,7 +75,8 @@ class DCGANGenerator(family.Family):
         first, *stages = (width * multiple for multiple in GENERATOR_CHANNELS[image_size])
         sizes = [4 << i for i in range(len(stages) + 1)]
         attention = tuple(sizes[-2:] if attention is None else attention)
-        family.check_attention(attention, sizes, "generator")
+        channels_by_size = dict(zip(sizes, (first, *stages), strict=True))
+        family.check_attention(attention, channels_by_size, "generator")
         inputs = family.generator_inputs(latent_dim, num_classes)
 
         def stage(x, channels, size, strides, padding):
@@ -138,7 +139,8 @@ class DCGANDiscriminator(family.Family):
         stages = [width * multiple for multiple in DISCRIMINATOR_CHANNELS[image_size]]
         sizes = [image_size >> (i + 1) for i in range(len(stages))]
         attention = tuple(sizes[-2:] if attention is None else attention)
-        family.check_attention(attention, sizes, "discriminator")
+        channels_by_size = dict(zip(sizes, stages, strict=True))
+        family.check_attention(attention, channels_by_size, "discriminator")
         inputs = family.discriminator_inputs(image_size, num_classes)
 
         x = inputs["image"]

@@ -100,11 +100,22 @@ def check_image_size(image_size, sizes):
         raise ValueError(f"image_size must be one of {sorted(sizes)}, got {image_size}")
 
 
-def check_attention(attention, sizes, network):
-    """Raises ValueError unless the network has a feature map of each listed size."""
-    missing = [size for size in attention if size not in sizes]
-    if missing:
-        raise ValueError(
-            f"attention lists {missing[0]}, but the {network} has feature maps of "
-            f"{', '.join(str(size) for size in sorted(set(sizes)))}"
-        )
+def check_attention(attention, channels, network):
+    """Raises ValueError unless the network can have attention after each listed size.
+
+    Args:
+        attention: The listed sizes.
+        channels: Channels of the network's feature maps, by size.
+        network: Its name, for the message.
+    """
+    for size in attention:
+        if size not in channels:
+            raise ValueError(
+                f"attention lists {size}, but the {network} has feature maps of "
+                f"{', '.join(str(size) for size in sorted(channels))}"
+            )
+        if channels[size] % 8:
+            raise ValueError(
+                f"width is too small for attention at {size}: the {network} has {channels[size]} "
+                "channels there, which must be a multiple of 8"
+            )

@@ -27,6 +27,11 @@ DISCRIMINATOR_CHANNELS = {
 }
 
 
+def _default_attention(image_size):
+    """Attention at 32x32, the best in table 1 of the paper, or at half of a smaller picture."""
+    return (min(32, image_size // 2),)
+
+
 @keras.saving.register_keras_serializable(package="keras_sagan")
 class ResNetGenerator(family.Family):
     """Generator of residual up-blocks.
@@ -39,7 +44,8 @@ class ResNetGenerator(family.Family):
         num_classes: Number of classes, or None.
         latent_dim: Length of the latent vector.
         width: Channels that the table above multiplies.
-        attention: Sizes of the feature maps that self-attention follows.
+        attention: Sizes of the feature maps that self-attention follows; None is 32, and 16 for
+            32x32 pictures.
         spectral_norm: Whether convolutions and the dense layer are spectrally normalised.
         synchronized: Whether batch statistics are taken over all replicas.
         name: Name of the model.
@@ -55,7 +61,7 @@ class ResNetGenerator(family.Family):
         num_classes=None,
         latent_dim=128,
         width=64,
-        attention=(32,),
+        attention=None,
         spectral_norm=True,
         synchronized=False,
         name="generator",
@@ -63,7 +69,9 @@ class ResNetGenerator(family.Family):
     ):
         family.check_image_size(image_size, GENERATOR_CHANNELS)
         first, *blocks = (width * multiple for multiple in GENERATOR_CHANNELS[image_size])
-        family.check_attention(attention, [8 << i for i in range(len(blocks))], "generator")
+        attention = _default_attention(image_size) if attention is None else tuple(attention)
+        channels_by_size = {8 << i: channels for i, channels in enumerate(blocks)}
+        family.check_attention(attention, channels_by_size, "generator")
         inputs = family.generator_inputs(latent_dim, num_classes)
 
         def conv(layer):
@@ -100,7 +108,7 @@ class ResNetGenerator(family.Family):
             "num_classes": num_classes,
             "latent_dim": latent_dim,
             "width": width,
-            "attention": tuple(attention),
+            "attention": attention,
             "spectral_norm": spectral_norm,
             "synchronized": synchronized,
         }
@@ -118,7 +126,8 @@ class ResNetDiscriminator(family.Family):
         image_size: 32, 64, 128 or 256.
         num_classes: Number of classes, or None.
         width: Channels that the table above multiplies.
-        attention: Sizes of the feature maps that self-attention follows.
+        attention: Sizes of the feature maps that self-attention follows; None is 32, and 16 for
+            32x32 pictures.
         spectral_norm: Whether all layers are spectrally normalised.
         name: Name of the model.
         **kwargs: Of `keras.Model`.
@@ -132,15 +141,18 @@ class ResNetDiscriminator(family.Family):
         image_size=128,
         num_classes=None,
         width=64,
-        attention=(32,),
+        attention=None,
         spectral_norm=True,
         name="discriminator",
         **kwargs,
     ):
         family.check_image_size(image_size, DISCRIMINATOR_CHANNELS)
         multiples, halvings = DISCRIMINATOR_CHANNELS[image_size]
-        sizes = [image_size >> min(i + 1, halvings) for i in range(len(multiples))]
-        family.check_attention(attention, sizes, "discriminator")
+        attention = _default_attention(image_size) if attention is None else tuple(attention)
+        channels_by_size = {}
+        for i, multiple in enumerate(multiples):  # attention follows the first block of a size
+            channels_by_size.setdefault(image_size >> min(i + 1, halvings), width * multiple)
+        family.check_attention(attention, channels_by_size, "discriminator")
         inputs = family.discriminator_inputs(image_size, num_classes)
 
         def conv(layer):
@@ -179,7 +191,7 @@ class ResNetDiscriminator(family.Family):
             "image_size": image_size,
             "num_classes": num_classes,
             "width": width,
-            "attention": tuple(attention),
+            "attention": attention,
             "spectral_norm": spectral_norm,
         }
         super().__init__(inputs, logits, arguments, name=name, **kwargs)

@@ -48,6 +48,12 @@ def test_shapes_and_ranges(family, size, num_classes):
     assert [layer.name for layer in attention_layers(discriminator)] == ["attention8"]
 
 
+@pytest.mark.parametrize(("family", "size"), SIZES)
+def test_both_networks_have_attention_by_default(family, size):
+    for cls in FAMILIES[family]:
+        assert attention_layers(cls(image_size=size, width=8))
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_label_matters(family):
     generator_class, discriminator_class = FAMILIES[family]
@@ -136,6 +142,10 @@ def test_weights_of_the_compact_64x64_networks():
         (
             lambda: ResNetGenerator(image_size=64, attention=(24,)),
             "attention lists 24, but the generator has feature maps of 8, 16, 32, 64",
+        ),
+        (
+            lambda: DCGANGenerator(image_size=32, width=4, attention=(16,)),
+            "width is too small for attention at 16: the generator has 4 channels",
         ),
         (
             lambda: ResNetDiscriminator(image_size=64, attention=(64,)),
