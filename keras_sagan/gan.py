@@ -104,8 +104,8 @@ class GAN(keras.Model):
 
         Args:
             x: A `tf.data.Dataset` of images (batch, height, width, 3), uint8 or float in
-                [-1, 1], or of pairs of images and integer labels (batch,). Batches must be of
-                one size. Labels are left out of account by models without classes.
+                [-1, 1], or of pairs of images and integer labels (batch,). Models without
+                classes take no account of labels.
             *args: Of `keras.Model.fit`.
             callbacks: List of callbacks.
             **kwargs: Of `keras.Model.fit`.
@@ -282,8 +282,8 @@ class GAN(keras.Model):
 
     def _generator_step(self, real, label):
         real_logits = None
-        with frozen(self.discriminator):
-            if self.loss_pair.relativistic:
+        if self.loss_pair.relativistic:
+            with frozen(self.discriminator):
                 real_logits = self.discriminator(_inputs("image", real, label), training=True)
         with tf.GradientTape() as tape:
             fake = self._fake(tf.shape(real)[0], label, stream=self.discriminator_steps)

@@ -146,7 +146,7 @@ def test_folding_leaves_a_plain_kernel(case):
     np.testing.assert_allclose(np.asarray(layer.layer(inputs)), before, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name != "embedding"])
+@pytest.mark.parametrize("name", CASES)
 def test_contract(name, tmp_path):
     make, inputs, _ = CASES[name]
     # 108 products of rounded values; float16 rounds to 2^-11.
