@@ -1,9 +1,14 @@
-"""A generator as a SavedModel."""
+"""A generator as a SavedModel, with the signatures that its TF Lite file has too."""
 
 import keras
 import tensorflow as tf
+from keras import ops
 
+from keras_sagan import latents
 from keras_sagan.layers import SpectralNorm
+from keras_sagan.models import with_attention_maps
+
+SIGNATURES = ("generate", "sample", "attend")
 
 
 def fold_spectral_norm(model):
@@ -14,26 +19,55 @@ def fold_spectral_norm(model):
 
 
 def write_saved_model(generator, path, batch_size=None):
-    """Writes a SavedModel with the signature `generate`, which is also `serving_default`.
+    """Writes a SavedModel with three signatures on the same weights.
 
-    `generate(latent float32 (batch, latent_dim), label int32 (batch,))` gives `{"image": float32
-    (batch, height, width, 3) in [-1, 1]}`. Without classes there is no label.
+    - `generate(latent float32 (batch, latent_dim), label int32 (batch,))` gives `image` float32
+      (batch, height, width, 3) in [-1, 1].
+    - `sample(seed int32 (batch,), label int32 (batch,), truncation float32 ())` gives `image`
+      uint8 (batch, height, width, 3), the picture of `GAN.sample`. It is `serving_default`.
+    - `attend(seed, label, truncation)` gives that `image` and, by the name of each attention
+      layer, its map float32 (batch, queries, keys).
+
+    Without classes there is no `label`.
 
     Args:
         generator: A generator whose spectral norm is folded.
         path: Folder to write.
         batch_size: A fixed batch size; None leaves it open.
     """
-    signature = {
-        name: tf.TensorSpec((batch_size, *tensor.shape[1:]), tensor.dtype, name=name)
-        for name, tensor in generator.input.items()
-    }
+    with_maps = with_attention_maps(generator)
+    latent_dim = generator.input["latent"].shape[1]
+    label = {"label": ((batch_size,), "int32")} if "label" in generator.input else {}
+    by_latent = _signature({"latent": ((batch_size, latent_dim), "float32"), **label})
+    by_seed = _signature({"seed": ((batch_size,), "int32"), **label, "truncation": ((), "float32")})
 
-    def generate(inputs):
-        return {"image": generator(inputs, training=False)}
+    def inputs_of(request):
+        latent = latents.normal(request["seed"], latent_dim) * request["truncation"]
+        return {"latent": latent, **{name: request[name] for name in label}}
+
+    def generate(request):
+        return {"image": generator(request, training=False)}
+
+    def sample(request):
+        return {"image": _uint8(generator(inputs_of(request), training=False))}
+
+    def attend(request):
+        outputs = with_maps(inputs_of(request), training=False)
+        return {"image": _uint8(outputs.pop("output")), **outputs}
 
     archive = keras.export.ExportArchive()
-    archive.track(generator)
-    archive.add_endpoint("generate", generate, input_signature=[signature])
-    archive.add_endpoint("serving_default", generate, input_signature=[signature])
+    archive.track(with_maps)
+    archive.add_endpoint("generate", generate, input_signature=by_latent)
+    archive.add_endpoint("sample", sample, input_signature=by_seed)
+    archive.add_endpoint("attend", attend, input_signature=by_seed)
+    archive.add_endpoint("serving_default", sample, input_signature=by_seed)
     archive.write_out(path, verbose=False)
+
+
+def _signature(inputs):
+    """One dictionary argument of tensors (shape, dtype), which keep their names in the file."""
+    return [{name: tf.TensorSpec(*spec, name=name) for name, spec in inputs.items()}]
+
+
+def _uint8(image):
+    return ops.cast(ops.clip(ops.round((image + 1.0) * 127.5), 0.0, 255.0), "uint8")

@@ -6,9 +6,9 @@ from programs import run, train_arguments
 
 from keras_sagan import models
 from keras_sagan.exporting import convert_to_tflite, fold_spectral_norm, write_saved_model
-from keras_sagan.layers import SpectralNorm
+from keras_sagan.layers import SpectralNorm, UpsampleConv2D
 from keras_sagan.run import Run
-from keras_sagan.sampling import generator_inputs
+from keras_sagan.sampling import generator_inputs, sample, to_uint8
 
 # What runs where there is no TensorFlow: importing it is an error.
 LITERT = """
@@ -20,15 +20,15 @@ class Refuse:
 sys.meta_path.insert(0, Refuse())
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-path, inputs, out = sys.argv[1:]
+path, signature, inputs, out = sys.argv[1:]
 interpreter = Interpreter(path)
-generate = interpreter.get_signature_runner("generate")
+call = interpreter.get_signature_runner(signature)
 values = dict(np.load(inputs))
-images = [
-    generate(**{name: value[i : i + 1] for name, value in values.items()})["image"]
-    for i in range(len(values["latent"]))
+results = [
+    call(**{name: v[i : i + 1] if v.ndim else v for name, v in values.items()})
+    for i in range(len(next(iter(values.values()))))
 ]
-np.save(out, np.concatenate(images))
+np.savez(out, **{name: np.concatenate([r[name] for r in results]) for name in results[0]})
 operations = {detail["op_name"] for detail in interpreter._get_ops_details()}
 print(json.dumps(sorted(operations)))
 """
@@ -53,6 +53,16 @@ def trained(family="resnet", num_classes=3, **options):
     return generator
 
 
+def run_tflite(folder, generator, signature, **inputs):
+    """Converts, calls a signature for each picture, and returns its outputs and the operations."""
+    (folder / "g.tflite").write_bytes(convert_to_tflite(generator))
+    np.savez(folder / "inputs.npz", **inputs)
+    files = (folder / "inputs.npz", folder / "outputs.npz")
+    process = run("-c", LITERT, folder / "g.tflite", signature, *files)
+    assert process.returncode == 0, process.stderr
+    return dict(np.load(files[1])), process.stdout
+
+
 @pytest.mark.parametrize("num_classes", [None, 3])
 @pytest.mark.parametrize("family", ["resnet", "dcgan"])
 def test_tflite_runs_without_tensorflow_and_agrees_with_keras(family, num_classes, tmp_path):
@@ -60,15 +70,63 @@ def test_tflite_runs_without_tensorflow_and_agrees_with_keras(family, num_classe
     inputs = generator_inputs(generator, range(4))
     expected = generator.predict(inputs, verbose=0)
     fold_spectral_norm(generator)
-    (tmp_path / "g.tflite").write_bytes(convert_to_tflite(generator))
-    np.savez(tmp_path / "inputs.npz", **inputs)
-    files = [tmp_path / name for name in ("g.tflite", "inputs.npz", "images.npy")]
-    process = run("-c", LITERT, *files)
-    assert process.returncode == 0, process.stderr
-    images = np.load(tmp_path / "images.npy")
+    outputs, operations = run_tflite(tmp_path, generator, "generate", **inputs)
     assert expected.std() > 0.01
-    np.testing.assert_allclose(images, expected, atol=1e-4)
-    assert "Flex" not in process.stdout and "TRANSPOSE_CONV" in process.stdout
+    np.testing.assert_allclose(outputs["image"], expected, atol=1e-4)
+    assert "Flex" not in operations and "TRANSPOSE_CONV" in operations
+
+
+def requests(seeds, labels, truncation):
+    return {
+        "seed": np.array(seeds, np.int32),
+        "label": np.array(labels, np.int32),
+        "truncation": np.float32(truncation),
+    }
+
+
+def check_same_pictures(images, expected):
+    """At most one grey level apart, at least 99.9 % of the values equal."""
+    assert images.dtype == expected.dtype == np.uint8
+    difference = np.abs(images.astype(int) - expected.astype(int))
+    assert difference.max() <= 1 and (difference == 0).mean() >= 0.999
+
+
+def test_a_seed_gives_the_same_picture_everywhere(tmp_path):
+    """NumPy's latents in Keras, against the SavedModel and LiteRT, which make their own."""
+    generator = trained()
+    seeds, labels = [0, 1, 7, 2**31 - 1], [0, 1, 2, 1]
+    expected = sample(generator, seeds, labels, truncation=0.8)
+    fold_spectral_norm(generator)
+    request = requests(seeds, labels, 0.8)
+    outputs, _ = run_tflite(tmp_path, generator, "sample", **request)
+    check_same_pictures(outputs["image"], expected)
+    write_saved_model(generator, str(tmp_path / "1"))
+    loaded = tf.saved_model.load(str(tmp_path / "1"))
+    for name in ("sample", "serving_default"):
+        image = loaded.signatures[name](**{k: tf.constant(v) for k, v in request.items()})["image"]
+        check_same_pictures(image.numpy(), expected)
+
+
+def test_attend_gives_the_picture_and_its_maps(tmp_path):
+    generator = trained()
+    request = requests([3, 4], [0, 2], 1.0)
+    inputs = generator_inputs(generator, [3, 4], [0, 2])
+    expected = models.with_attention_maps(generator).predict(inputs, verbose=0)
+    fold_spectral_norm(generator)
+    outputs, _ = run_tflite(tmp_path, generator, "attend", **request)
+    assert outputs.keys() == {"image", "attention16"}
+    np.testing.assert_allclose(outputs["attention16"], expected["attention16"], atol=1e-5)
+    check_same_pictures(outputs["image"], to_uint8(expected["output"]))
+
+
+def test_signatures_share_their_weights():
+    generator = models.ResNetGenerator(image_size=32, latent_dim=16, width=32)
+    fold_spectral_norm(generator)
+    weights = 4 * generator.count_params()
+    for layer in generator._flatten_layers():
+        if isinstance(layer, UpsampleConv2D):  # 3x3 kernels, which the graph holds as 4x4
+            weights += 4 * int(np.prod(layer.kernel.shape)) * 7 // 9
+    assert 0.98 * weights < len(convert_to_tflite(generator)) < 1.1 * weights
 
 
 def test_no_trace_of_spectral_norm_stays(tmp_path):
@@ -100,12 +158,10 @@ def test_saved_model_takes_any_batch(tmp_path):
     fold_spectral_norm(generator)
     write_saved_model(generator, str(tmp_path / "1"))
     loaded = tf.saved_model.load(str(tmp_path / "1"))
-    for name in ("generate", "serving_default"):
-        signature = loaded.signatures[name]
-        for count in (1, 5):
-            tensors = {key: tf.constant(value[:count]) for key, value in inputs.items()}
-            image = signature(**tensors)["image"]
-            np.testing.assert_allclose(image, expected[:count], atol=1e-5)
+    for count in (1, 5):
+        tensors = {key: tf.constant(value[:count]) for key, value in inputs.items()}
+        image = loaded.signatures["generate"](**tensors)["image"]
+        np.testing.assert_allclose(image, expected[:count], atol=1e-5)
 
 
 def test_the_program_exports_the_averaged_generator(tmp_path):
