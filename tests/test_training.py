@@ -145,16 +145,15 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_save_and_leave(tmp_path, number):
     folder = tmp_path / "run"
-    process = start(*train_arguments(folder, "train.steps=100000", "checkpoints.every=100000"))
+    command = train_arguments(folder, "checkpoints.every=100000", "train.steps=100000")
+    process = start(*command)
     wait_for(folder / "logs" / "history.csv", process)
     process.send_signal(number)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number, errors
     (step,) = Run(folder).checkpoint_steps()
     assert f"stopped at step {step}; to go on: the same command with --resume" in output
-    process = run(
-        *("train.py", "--run-dir", folder, "--resume", "--set", f"train.steps={step + 3}")
-    )
+    process = run(*command, f"train.steps={step + 3}", "--resume")
     assert process.returncode == 0, process.stderr
     assert Run(folder).last_step() == step + 3
 
