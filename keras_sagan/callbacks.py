@@ -62,8 +62,8 @@ class HistoryFiles(keras.callbacks.Callback):
         self._writer = tf.summary.create_file_writer(str(log_dir))
 
     def on_epoch_end(self, epoch, logs=None):
-        logs = {"step": logs["step"], **{name: float(logs[name]) for name in sorted(logs)}}
-        logs["step"] = int(logs["step"])
+        values = {name: float(logs[name]) for name in sorted(logs) if name != "step"}
+        logs = {"step": logs["step"], **values}
         is_new = not self._csv_file.exists()
         with self._csv_file.open("a", newline="") as file:
             writer = csv.DictWriter(file, logs)

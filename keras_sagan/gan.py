@@ -170,21 +170,9 @@ class GAN(keras.Model):
         return self.get_metrics_result()
 
     def sample(self, seeds, labels=None, truncation=1.0, batch_size=64):
-        """Draws pictures from the averaged weights.
+        """Draws pictures, (n, height, width, 3) uint8, from the averaged weights.
 
-        The same (seed, label, truncation) gives the same picture.
-
-        Args:
-            seeds: Integers, one a picture.
-            labels: Integers, one a picture; None takes seed modulo the number of classes.
-            truncation: Factor of the latents; 1 is as trained, smaller is safer and more alike.
-            batch_size: Pictures computed at a time.
-
-        Returns:
-            (n, height, width, 3) uint8.
-
-        Raises:
-            ValueError: Labels that are missing, out of range, or not as many as the seeds.
+        Arguments and errors are those of `keras_sagan.sampling.sample`.
         """
         self.update_ema_generator()
         return sampling.sample(self.sampler, seeds, labels, truncation, batch_size)
