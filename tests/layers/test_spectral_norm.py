@@ -74,15 +74,20 @@ def test_only_training_updates_u(case):
     assert np.linalg.norm(np.asarray(layer.u)) == pytest.approx(1, abs=1e-5)
 
 
+def power_iteration(w, u):
+    """One iteration in NumPy: u and v after it (algorithm 1 of the paper)."""
+    v = u @ w.T
+    v /= np.linalg.norm(v)
+    u = v @ w
+    return u / np.linalg.norm(u), v
+
+
 def test_one_power_iteration_is_that_of_the_paper():
     layer = SpectralNorm(layers.Dense(4, use_bias=False))
     layer.build((None, 6))
     w = np.asarray(layer.layer.kernel, np.float64)
     u = np.asarray(layer.u, np.float64)
-    v = u @ w.T
-    v /= np.linalg.norm(v)
-    u = v @ w
-    u /= np.linalg.norm(u)
+    u, v = power_iteration(w, u)
     sigma = (v @ w @ u.T).item()
     x = RNG.normal(size=(3, 6)).astype("float32")
     # float32 sums of 24 products.
@@ -98,10 +103,7 @@ def test_gradient_flows_through_sigma():
     target = RNG.normal(size=(4, 3))
     w0 = np.asarray(layer.layer.kernel, np.float64)
     u = np.asarray(layer.u, np.float64)
-    v = u @ w0.T
-    v /= np.linalg.norm(v)
-    u = v @ w0
-    u /= np.linalg.norm(u)
+    u, v = power_iteration(w0, u)
 
     def loss(w):
         return np.sum(np.square(x @ w / (v @ w @ u.T).item() - target))
