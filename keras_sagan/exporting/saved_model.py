@@ -24,7 +24,9 @@ def write_saved_model(generator, path, batch_size=None):
     - `generate(latent float32 (batch, latent_dim), label int32 (batch,))` gives `image` float32
       (batch, height, width, 3) in [-1, 1].
     - `sample(seed int32 (batch,), label int32 (batch,), truncation float32 ())` gives `image`
-      uint8 (batch, height, width, 3), the picture of `GAN.sample`. It is `serving_default`.
+      uint8 (batch, height, width, 3), the picture of `GAN.sample`. It is `serving_default`. With
+      an open batch size truncation may be (batch,) too: TensorFlow Serving batches requests that
+      arrive together, and takes no scalar then.
     - `attend(seed, label, truncation)` gives that `image` and, by the name of each attention
       layer, its map float32 (batch, queries, keys).
 
@@ -39,10 +41,12 @@ def write_saved_model(generator, path, batch_size=None):
     latent_dim = generator.input["latent"].shape[1]
     label = {"label": ((batch_size,), "int32")} if "label" in generator.input else {}
     by_latent = _signature({"latent": ((batch_size, latent_dim), "float32"), **label})
-    by_seed = _signature({"seed": ((batch_size,), "int32"), **label, "truncation": ((), "float32")})
+    truncation = (None if batch_size is None else (), "float32")
+    by_seed = _signature({"seed": ((batch_size,), "int32"), **label, "truncation": truncation})
 
     def inputs_of(request):
-        latent = latents.normal(request["seed"], latent_dim) * request["truncation"]
+        truncation = ops.reshape(request["truncation"], (-1, 1))
+        latent = latents.normal(request["seed"], latent_dim) * truncation
         return {"latent": latent, **{name: request[name] for name in label}}
 
     def generate(request):

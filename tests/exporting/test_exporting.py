@@ -164,6 +164,18 @@ def test_saved_model_takes_any_batch(tmp_path):
         np.testing.assert_allclose(image, expected[:count], atol=1e-5)
 
 
+def test_saved_model_takes_one_truncation_or_one_a_picture(tmp_path):
+    generator = trained(num_classes=None)
+    expected = np.concatenate([sample(generator, [5], truncation=t) for t in (0.5, 1.0)])
+    fold_spectral_norm(generator)
+    write_saved_model(generator, str(tmp_path / "1"))
+    call = tf.saved_model.load(str(tmp_path / "1")).signatures["sample"]
+    images = call(seed=tf.constant([5, 5]), truncation=tf.constant([0.5, 1.0]))["image"]
+    check_same_pictures(images.numpy(), expected)
+    image = call(seed=tf.constant([5]), truncation=tf.constant(0.5))["image"]
+    check_same_pictures(image.numpy(), expected[:1])
+
+
 def test_the_program_exports_the_averaged_generator(tmp_path):
     folder = tmp_path / "run"
     process = run(*train_arguments(folder))
