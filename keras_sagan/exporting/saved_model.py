@@ -1,77 +1,27 @@
-"""A generator as a SavedModel, with the signatures that its TF Lite file has too."""
+"""A generator as a SavedModel, for TensorFlow Serving."""
 
-import keras
-import tensorflow as tf
-from keras import ops
+from keras import layers
 
-from keras_sagan import latents
-from keras_sagan.layers import SpectralNorm
-from keras_sagan.models import with_attention_maps
-
-SIGNATURES = ("generate", "sample", "attend")
+from keras_sagan.exporting.inference_model import copied, inference_model, rebuilt, with_weights
+from keras_sagan.exporting.signatures import write_signatures
+from keras_sagan.layers import UpsampleConv2D
 
 
-def fold_spectral_norm(model):
-    """Divides the kernels of a model by their sigma, in place: see `SpectralNorm.fold`."""
-    for layer in model._flatten_layers():
-        if isinstance(layer, SpectralNorm):
-            layer.fold()
-
-
-def write_saved_model(generator, path, batch_size=None):
-    """Writes a SavedModel with three signatures on the same weights.
-
-    - `generate(latent float32 (batch, latent_dim), label int32 (batch,))` gives `image` float32
-      (batch, height, width, 3) in [-1, 1].
-    - `sample(seed int32 (batch,), label int32 (batch,), truncation float32 ())` gives `image`
-      uint8 (batch, height, width, 3), the picture of `GAN.sample`. It is `serving_default`. With
-      an open batch size truncation may be (batch,) too: TensorFlow Serving batches requests that
-      arrive together, and takes no scalar then.
-    - `attend(seed, label, truncation)` gives that `image` and, by the name of each attention
-      layer, its map float32 (batch, queries, keys).
-
-    Without classes there is no `label`.
+def write_saved_model(generator, path):
+    """Writes a SavedModel with the signatures of `write_signatures`, for any batch size.
 
     Args:
-        generator: A generator whose spectral norm is folded.
+        generator: A trained generator, which stays as it is.
         path: Folder to write.
-        batch_size: A fixed batch size; None leaves it open.
     """
-    with_maps = with_attention_maps(generator)
-    latent_dim = generator.input["latent"].shape[1]
-    label = {"label": ((batch_size,), "int32")} if "label" in generator.input else {}
-    by_latent = _signature({"latent": ((batch_size, latent_dim), "float32"), **label})
-    truncation = (None if batch_size is None else (), "float32")
-    by_seed = _signature({"seed": ((batch_size,), "int32"), **label, "truncation": truncation})
-
-    def inputs_of(request):
-        truncation = ops.reshape(request["truncation"], (-1, 1))
-        latent = latents.normal(request["seed"], latent_dim) * truncation
-        return {"latent": latent, **{name: request[name] for name in label}}
-
-    def generate(request):
-        return {"image": generator(request, training=False)}
-
-    def sample(request):
-        return {"image": _uint8(generator(inputs_of(request), training=False))}
-
-    def attend(request):
-        outputs = with_maps(inputs_of(request), training=False)
-        return {"image": _uint8(outputs.pop("output")), **outputs}
-
-    archive = keras.export.ExportArchive()
-    archive.track(with_maps)
-    archive.add_endpoint("generate", generate, input_signature=by_latent)
-    archive.add_endpoint("sample", sample, input_signature=by_seed)
-    archive.add_endpoint("attend", attend, input_signature=by_seed)
-    archive.add_endpoint("serving_default", sample, input_signature=by_seed)
-    archive.write_out(path, verbose=False)
+    write_signatures(rebuilt(inference_model(generator), _transposed), path)
 
 
-def _signature(inputs):
-    """One dictionary argument of tensors (shape, dtype), which keep their names in the file."""
-    return [{name: tf.TensorSpec(*spec, name=name) for name, spec in inputs.items()}]
-
-
-def _uint8(image):
-    return ops.cast(ops.clip(ops.round((image + 1.0) * 127.5), 0.0, 255.0), "uint8")
+def _transposed(layer, *args, **kwargs):
+    """The kernel of an up-convolution as it computes, instead of made anew at every call."""
+    if not isinstance(layer, UpsampleConv2D):
+        return copied(layer, *args, **kwargs)
+    conv = layers.Conv2DTranspose(
+        layer.filters, 4, 2, "same", use_bias=layer.use_bias, name=layer.name
+    )
+    return with_weights(conv, [layer.transposed_kernel(), *layer.get_weights()[1:]], *args)

@@ -6,17 +6,19 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_sagan.exporting.saved_model import SIGNATURES, write_saved_model
+from keras_sagan.exporting.device_model import device_model
+from keras_sagan.exporting.inference_model import inference_model
+from keras_sagan.exporting.signatures import SIGNATURES, write_signatures
 
 
 def convert_to_tflite(generator, batch_size=1):
-    """Converts a generator to TF Lite in float32, with the signatures of `write_saved_model`.
+    """Converts a generator to TF Lite in float32, with the signatures of `write_signatures`.
 
     The batch size is fixed: with an open one the converter falls back on Select-TF operations,
     which the plain LiteRT interpreter does not have.
 
     Args:
-        generator: A generator whose spectral norm is folded.
+        generator: A trained generator, which stays as it is.
         batch_size: Pictures a call.
 
     Returns:
@@ -24,7 +26,7 @@ def convert_to_tflite(generator, batch_size=1):
     """
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "saved_model")
-        write_saved_model(generator, path, batch_size)
+        write_signatures(device_model(inference_model(generator)), path, batch_size)
         converter = tf.lite.TFLiteConverter.from_saved_model(path, signature_keys=SIGNATURES)
         # Built-ins only: an operation that is not one fails the conversion.
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]

@@ -86,10 +86,14 @@ class UpsampleConv2D(_ResamplingConv2D):
     """
 
     def call(self, inputs):
+        kernel = self.transposed_kernel()
+        return self._add_bias(ops.conv_transpose(inputs, kernel, strides=2, padding="same"))
+
+    def transposed_kernel(self):
+        """Returns the kernel of the equal stride-2 `Conv2DTranspose`: (4, 4, filters, channels)."""
         # A transposed convolution scatters, so its kernel is the mirrored one.
         kernel = ops.flip(ops.convert_to_tensor(self.kernel), axis=(0, 1))
-        kernel = ops.transpose(_spread(kernel), (0, 1, 3, 2))
-        return self._add_bias(ops.conv_transpose(inputs, kernel, strides=2, padding="same"))
+        return ops.transpose(_spread(kernel), (0, 1, 3, 2))
 
 
 @keras.saving.register_keras_serializable(package="keras_sagan")

@@ -52,7 +52,6 @@ class SpectralNorm(keras.layers.Wrapper):
         super().__init__(layer, autocast=False, **kwargs)
         self.power_iterations = power_iterations
         self.epsilon = epsilon
-        self._folded = False
 
     def build(self, input_shape=None):
         super().build(input_shape)
@@ -69,8 +68,6 @@ class SpectralNorm(keras.layers.Wrapper):
         )
 
     def call(self, inputs, training=False):
-        if self._folded:
-            return self.layer(inputs)
         kernel = self._kernel_variable()
         normalized, u = self._normalize(ops.convert_to_tensor(kernel))
         if training:
@@ -83,17 +80,7 @@ class SpectralNorm(keras.layers.Wrapper):
 
     def normalized_kernel(self):
         """Returns `W / sigma(W)`, in the shape of the kernel, float32."""
-        kernel = ops.convert_to_tensor(self._kernel_variable())
-        return kernel if self._folded else self._normalize(kernel)[0]
-
-    def fold(self):
-        """Writes `W / sigma(W)` into the kernel and stops normalising.
-
-        For export: the graph then holds a plain kernel and nothing of this layer. It cannot be
-        undone, so fold a copy of a model that is still to be trained.
-        """
-        self._kernel_variable().assign(self.normalized_kernel())
-        self._folded = True
+        return self._normalize(ops.convert_to_tensor(self._kernel_variable()))[0]
 
     def get_config(self):
         config = super().get_config()

@@ -1,0 +1,150 @@
+"""A trained generator as the same function in fewer and plainer layers."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_sagan.layers import ConditionalBatchNorm, SelfAttention2D, SpectralNorm, UpsampleConv2D
+
+_CONVOLUTIONS = (
+    keras.layers.Dense,
+    keras.layers.Conv2D,
+    keras.layers.Conv2DTranspose,
+    UpsampleConv2D,
+)
+
+
+def inference_model(generator):
+    """Returns a generator without what only training needs.
+
+    - The kernels of `SpectralNorm` are divided by their sigma.
+    - Batch normalisation becomes part of the convolution before it, or one scale and offset.
+    - Of conditional batch normalisation there remain a table of scales and one of offsets.
+
+    Args:
+        generator: A functional `keras.Model`, which stays as it is.
+
+    Returns:
+        A `keras.Model` of the same inputs and outputs, in float32.
+    """
+
+    def rebuild(layer, *args, **kwargs):
+        if isinstance(layer, SpectralNorm):
+            return copied(layer.layer, *args, weights=_plain_weights(layer))
+        if isinstance(layer, SelfAttention2D):
+            return _plain_attention(layer, *args)
+        if isinstance(layer, ConditionalBatchNorm):
+            scale, offset = _scale_and_offset(layer.norm)
+            gain, bias = np.asarray(layer.gain), np.asarray(layer.bias)
+            tables = [scale * (1 + gain), offset * (1 + gain) + bias]
+            layer = ClassScaleOffset(layer.num_classes, name=layer.name)
+            return with_weights(layer, tables, *args, **kwargs)
+        if isinstance(layer, keras.layers.BatchNormalization):
+            return _normalized(layer, *args)
+        if isinstance(layer, keras.layers.Layer):
+            return copied(layer, *args, **kwargs)
+        return layer(*args, **kwargs)  # a function of keras.ops
+
+    return rebuilt(generator, rebuild)
+
+
+def rebuilt(model, rebuild):
+    """Returns a copy of a functional model in which `rebuild(layer, inputs)` stands for a layer."""
+    return keras.models.clone_model(model, clone_function=_itself, call_function=rebuild)
+
+
+class ClassScaleOffset(keras.layers.Layer):
+    """`scale[label] * inputs + offset[label]`, channel by channel.
+
+    Args:
+        num_classes: Number of classes.
+        **kwargs: Of `keras.layers.Layer`.
+    """
+
+    def __init__(self, num_classes, **kwargs):
+        super().__init__(**kwargs)
+        self.num_classes = num_classes
+
+    def build(self, inputs_shape, labels_shape=None):
+        shape = (self.num_classes, inputs_shape[-1])
+        self.scale = self.add_weight(name="scale", shape=shape, initializer="ones")
+        self.offset = self.add_weight(name="offset", shape=shape, initializer="zeros")
+
+    def call(self, inputs, labels):
+        scale = ops.take(self.scale, labels, axis=0)[:, None, None, :]
+        return inputs * scale + ops.take(self.offset, labels, axis=0)[:, None, None, :]
+
+    def get_config(self):
+        return {**super().get_config(), "num_classes": self.num_classes}
+
+
+class ScaleOffset(keras.layers.Layer):
+    """`scale * inputs + offset`, channel by channel."""
+
+    def build(self, input_shape):
+        shape = input_shape[-1:]
+        self.scale = self.add_weight(name="scale", shape=shape, initializer="ones")
+        self.offset = self.add_weight(name="offset", shape=shape, initializer="zeros")
+
+    def call(self, inputs):
+        return inputs * self.scale + self.offset
+
+
+def with_weights(layer, weights, *args, **kwargs):
+    """Calls a new layer and gives it its weights; returns the outputs."""
+    outputs = layer(*args, **kwargs)
+    layer.set_weights([np.asarray(value) for value in weights])
+    return outputs
+
+
+def _itself(layer):
+    return layer
+
+
+def copied(layer, *args, weights=None, name=None, **kwargs):
+    """Calls a new layer like another one, in float32, with its weights and name or other ones."""
+    config = {**layer.get_config(), "dtype": "float32", "name": name or layer.name}
+    if weights is not None and "use_bias" in config:
+        config["use_bias"] = len(weights) > 1
+    copy = type(layer).from_config(config)
+    return with_weights(copy, layer.get_weights() if weights is None else weights, *args, **kwargs)
+
+
+def _plain_weights(layer):
+    """The weights of a layer, normalised if it is a `SpectralNorm`."""
+    if not isinstance(layer, SpectralNorm):
+        return layer.get_weights()
+    return [layer.normalized_kernel(), *layer.layer.get_weights()[1:]]  # the kernel comes first
+
+
+def _plain_attention(layer, x):
+    config = {**layer.get_config(), "dtype": "float32", "spectral_norm": False}
+    copy = SelfAttention2D.from_config(config)
+    outputs = copy(x)
+    copy.gamma.assign(layer.gamma)
+    for name in ("query", "key", "value", *(["output_conv"] if layer.output_projection else [])):
+        getattr(copy, name).set_weights(_plain_weights(getattr(layer, name)))
+    return outputs
+
+
+def _scale_and_offset(norm):
+    """Batch normalisation at inference is `scale * x + offset`."""
+    scale = 1 / np.sqrt(np.asarray(norm.moving_variance, np.float64) + norm.epsilon)
+    offset = -np.asarray(norm.moving_mean) * scale
+    gain = np.asarray(norm.gamma) if norm.scale else 1.0
+    bias = np.asarray(norm.beta) if norm.center else 0.0
+    return scale * gain, offset * gain + bias
+
+
+def _normalized(norm, x):
+    scale, offset = _scale_and_offset(norm)
+    before = x._keras_history.operation
+    linear = getattr(before, "activation", None) in (None, keras.activations.linear)
+    if not (isinstance(before, _CONVOLUTIONS) and linear):
+        return with_weights(ScaleOffset(name=norm.name), [scale, offset], x)
+    # A new layer beside the one before, which falls away unless something else uses it too.
+    transposed = isinstance(before, keras.layers.Conv2DTranspose)
+    kernel = np.asarray(before.kernel) * (scale[:, None] if transposed else scale)
+    bias = np.asarray(before.bias) if before.use_bias else 0.0
+    weights = [kernel, bias * scale + offset]
+    return copied(before, before.input, weights=weights, name=f"{before.name}_{norm.name}")

@@ -1,0 +1,65 @@
+import keras
+import numpy as np
+import pytest
+from generators import trained
+
+from keras_sagan.exporting.inference_model import inference_model
+from keras_sagan.layers import ConditionalBatchNorm, SpectralNorm
+from keras_sagan.sampling import generator_inputs
+
+
+@pytest.mark.parametrize("num_classes", [None, 3])
+@pytest.mark.parametrize("family", ["resnet", "dcgan"])
+def test_it_gives_the_same_pictures_without_the_layers_of_training(family, num_classes):
+    generator = trained(family, num_classes)
+    inputs = generator_inputs(generator, range(4))
+    expected = generator.predict(inputs, verbose=0)
+    weights = generator.get_weights()
+    model = inference_model(generator)
+    # Rounding of float32 over a dozen layers; pictures vary by 0.04 and more.
+    np.testing.assert_allclose(model.predict(inputs, verbose=0), expected, atol=2e-6)
+    assert expected.std() > 0.03
+    training = (SpectralNorm, keras.layers.BatchNormalization, ConditionalBatchNorm)
+    assert any(isinstance(layer, training) for layer in generator._flatten_layers())
+    assert not any(isinstance(layer, training) for layer in model._flatten_layers())
+    for before, after in zip(weights, generator.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_batch_norm_falls_into_the_convolution_before_it():
+    model = inference_model(trained("dcgan", None))
+    assert {type(layer).__name__ for layer in model.layers} == {
+        "InputLayer", "Reshape", "Conv2DTranspose", "ReLU", "SelfAttention2D", "Activation"
+    }  # fmt: skip
+
+
+def test_a_convolution_that_something_else_uses_too_stays():
+    inputs = keras.Input((4, 4, 3))
+    conv = keras.layers.Conv2D(5, 3, use_bias=False)(inputs)
+    norm = keras.layers.BatchNormalization(scale=False)(conv)
+    generator = keras.Model(inputs, keras.layers.Concatenate()([conv, norm]))
+    generator.layers[2].moving_mean.assign(np.arange(5.0))
+    generator.layers[2].moving_variance.assign(np.arange(5.0) + 0.5)
+    x = np.random.default_rng(0).normal(size=(2, 4, 4, 3)).astype("float32")
+    np.testing.assert_allclose(inference_model(generator)(x), generator(x), atol=1e-5)
+
+
+def test_a_norm_after_an_activation_keeps_its_place():
+    inputs = keras.Input((4, 4, 3))
+    conv = keras.layers.Conv2D(5, 3, activation="relu")(inputs)
+    generator = keras.Model(inputs, keras.layers.BatchNormalization()(conv))
+    generator.layers[2].moving_mean.assign(np.arange(5.0))
+    x = np.random.default_rng(0).normal(size=(2, 4, 4, 3)).astype("float32")
+    np.testing.assert_allclose(inference_model(generator)(x), generator(x), atol=1e-5)
+
+
+def test_mixed_precision_is_exported_in_float32():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    generator = trained("resnet", 3)
+    keras.config.set_dtype_policy("float32")
+    model = inference_model(generator)
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    inputs = generator_inputs(generator, range(4))
+    expected = generator.predict(inputs, verbose=0)
+    # bfloat16 has 8 bits; over a dozen layers this comes to a few per cent of a picture.
+    np.testing.assert_allclose(model.predict(inputs, verbose=0), expected, atol=0.1 * 0.5)
