@@ -4,23 +4,31 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from keras_sagan.exporting.inference_model import copied, rebuilt, with_weights
+from keras_sagan.exporting.inference_model import (
+    ClassScaleOffset,
+    copied,
+    rebuilt,
+    with_weights,
+)
 from keras_sagan.layers import UpsampleConv2D
 
 # Maps up to this size go by differences: beyond, moving the data takes longer than is saved.
 _DIFFERENCES = 32
+# ai-edge-quantizer 0.10 fails on larger kernels.
+_LARGEST_KERNEL = 32 << 20  # bytes, of float32
+_TABLE_DTYPES = {"float16": "int16", "dynamic_int8": "int8", "int8": "int8"}
 
 
-def device_model(model, differences=True):
-    """Returns an inference model without transposed convolutions and repetitions.
+def device_model(model, precision="float32"):
+    """Returns an inference model in the form that suits a precision.
 
-    LiteRT runs a transposed convolution at a quarter of the speed of a plain one, and few
-    accelerators run it at all.
+    It has no transposed convolutions: LiteRT runs them at a quarter of the speed of plain ones,
+    and few accelerators run them at all.
 
     Args:
         model: Of `inference_model`.
-        differences: Whether small maps are upsampled by `DifferenceUpsampleConv2D`. It saves
-            multiplications but asks for more precision, which suits floating point alone.
+        precision: One of `PRECISIONS`. Its weights stay float32 all the same, but for the tables
+            of classes, which quantisers leave as they are or give one step for all channels.
 
     Returns:
         A `keras.Model` of the same inputs and outputs.
@@ -28,14 +36,43 @@ def device_model(model, differences=True):
 
     def rebuild(layer, *args, **kwargs):
         if isinstance(layer, UpsampleConv2D):
-            return _upsample_conv(layer, *args, differences)
+            return _upsample_conv(layer, *args)
         if isinstance(layer, layers.Conv2DTranspose) and _is_plain(layer):
             return _transposed_conv(layer, *args)
         if isinstance(layer, layers.UpSampling2D) and layer.size == (2, 2):
             return _upsample(*args)
+        if precision in _TABLE_DTYPES and isinstance(layer, ClassScaleOffset):
+            return StoredClassScaleOffset(layer, _TABLE_DTYPES[precision])(*args, **kwargs)
+        if precision in ("dynamic_int8", "int8") and isinstance(layer, layers.Conv2D):
+            return _conv_in_parts(layer, *args)
         return copied(layer, *args, **kwargs)
 
     return rebuilt(model, rebuild)
+
+
+class StoredClassScaleOffset(layers.Layer):
+    """`ClassScaleOffset` with tables of integers, each channel in multiples of its own step.
+
+    Args:
+        layer: A `ClassScaleOffset`.
+        dtype: "int16" or "int8".
+    """
+
+    def __init__(self, layer, dtype):
+        super().__init__(name=layer.name)
+        largest = np.iinfo(dtype).max
+        self.tables = []
+        for table in (layer.scale, layer.offset):
+            table = np.asarray(table)
+            step = np.maximum(np.abs(table).max(axis=0), 1e-12) / largest
+            self.tables.append((np.round(table / step).astype(dtype), step))
+
+    def call(self, inputs, labels):
+        scale, offset = (
+            (ops.cast(ops.take(table, labels, axis=0), "float32") * step)[:, None, None, :]
+            for table, step in self.tables
+        )
+        return inputs * scale + offset
 
 
 class SubPixelConv2D(layers.Layer):
@@ -69,7 +106,8 @@ class SubPixelConv2D(layers.Layer):
         margin = (self.taps - 1,) * 2
         x = ops.pad(inputs, [(0, 0), margin, margin, (0, 0)])
         x = self.activation(ops.conv(x, self.kernel) + self.bias)
-        x = _depth_to_space(x, self.stride)
+        x = _channels_to_rows(x, self.stride)
+        x = ops.reshape(x, (-1, x.shape[1], self.stride * x.shape[2], self.filters))
         return _cropped(_cropped(x, 1, self.crop), 2, self.crop)
 
 
@@ -130,10 +168,7 @@ class DifferenceUpsampleConv2D(layers.Layer):
     def _upsample_rows(self, x, mean, rows):
         height, width = x.shape[1:3]
         center = ops.image.resize(ops.conv(x, mean), (2 * height, width), interpolation="nearest")
-        sides = ops.conv(_differences(x, 1), rows)
-        sides = ops.reshape(sides, (-1, height + 1, width, 2, sides.shape[-1] // 2))
-        sides = ops.transpose(sides, (0, 1, 3, 2, 4))
-        sides = ops.reshape(sides, (-1, 2 * height + 2, width, sides.shape[-1]))
+        sides = _channels_to_rows(ops.conv(_differences(x, 1), rows), 2)
         return center + _cropped(sides, 1, 1)
 
 
@@ -154,24 +189,32 @@ def _upsample(x):
     return ops.image.resize(x, (2 * x.shape[1], 2 * x.shape[2]), interpolation="nearest")
 
 
-def _upsample_conv(layer, x, differences):
-    if differences and x.shape[1] <= _DIFFERENCES:
+def _upsample_conv(layer, x):
+    if x.shape[1] <= _DIFFERENCES:
         weights = DifferenceUpsampleConv2D.weights_of(layer.kernel, _bias(layer))
         return with_weights(DifferenceUpsampleConv2D(layer.filters, name=layer.name), weights, x)
     return _sub_pixel(x, np.asarray(layer.transposed_kernel()), _bias(layer), 2, 1, name=layer.name)
 
 
+def _conv_in_parts(layer, x):
+    kernel = np.asarray(layer.kernel)
+    count = -(-kernel.nbytes // _LARGEST_KERNEL)
+    if count == 1:
+        return copied(layer, x)
+    kernels = np.array_split(kernel, count, axis=-1)
+    biases = np.array_split(_bias(layer), count)
+    parts = []
+    for i, weights in enumerate(zip(kernels, biases, strict=True)):
+        config = {**layer.get_config(), "filters": len(weights[1]), "use_bias": True}
+        config["name"] = f"{layer.name}_part{i + 1}"
+        parts.append(with_weights(layers.Conv2D.from_config(config), weights, x))
+    return layers.Concatenate(name=layer.name)(parts)
+
+
 def _transposed_conv(layer, x):
     kernel, bias = np.asarray(layer.kernel), _bias(layer)
-    size, _, filters, channels = kernel.shape
-    stride = layer.strides[0]
+    size, stride = kernel.shape[0], layer.strides[0]
     options = {"activation": layer.activation, "name": layer.name}
-    if x.shape[1:3] == (1, 1) and layer.padding == "valid":
-        # Every output pixel is a product with the one vector that there is.
-        dense = layers.Dense(size * size * filters, **options)
-        matrix = kernel.transpose(3, 0, 1, 2).reshape(channels, -1)
-        x = with_weights(dense, [matrix, np.tile(bias, size * size)], layers.Flatten()(x))
-        return layers.Reshape((size, size, filters))(x)
     crop = (size - stride) // 2 if layer.padding == "same" else 0
     return _sub_pixel(x, kernel, bias, stride, crop, **options)
 
@@ -186,10 +229,12 @@ def _sub_pixel(x, kernel, bias, stride, crop, **options):
     return with_weights(conv, [kernel, np.tile(bias, stride**2)], x)
 
 
-def _depth_to_space(x, block):
-    import tensorflow as tf  # Keras has no such operation
-
-    return tf.nn.depth_to_space(x, block) if block > 1 else x
+def _channels_to_rows(x, count):
+    """(height, width, count c) to (count height, width, c)."""
+    _, height, width, channels = x.shape
+    x = ops.reshape(x, (-1, height, width, count, channels // count))
+    x = ops.transpose(x, (0, 1, 3, 2, 4))
+    return ops.reshape(x, (-1, count * height, width, channels // count))
 
 
 def _differences(x, axis):

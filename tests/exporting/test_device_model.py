@@ -50,37 +50,52 @@ CONVOLUTIONS = {
 }
 
 
-@pytest.mark.parametrize("differences", [True, False])
+@pytest.mark.parametrize("size", [(5, 3), (40, 36)])
 @pytest.mark.parametrize("name", CONVOLUTIONS)
-def test_every_layer_gives_the_same(name, differences):
-    inputs = keras.Input((5, 3, 4))
+def test_every_layer_gives_the_same(name, size):
+    inputs = keras.Input((*size, 4))
     model = keras.Model(inputs, CONVOLUTIONS[name]()(inputs))
     for variable in model.weights:
         variable.assign(RNG.normal(size=variable.shape))
-    x = RNG.normal(size=(2, 5, 3, 4)).astype("float32")
-    device = device_model(model, differences)
+    x = RNG.normal(size=(2, *size, 4)).astype("float32")
+    device = device_model(model)
     np.testing.assert_allclose(device(x), model(x), atol=2e-5)
     kept = any(isinstance(x, keras.layers.Conv2DTranspose) for x in device.layers)
     assert kept == (name == "3x3 stride 2, left as it is")
 
 
-def test_a_vector_that_becomes_a_map_is_a_dense_layer():
+def test_a_vector_that_becomes_a_map():
     inputs = keras.Input((1, 1, 7))
     model = keras.Model(inputs, keras.layers.Conv2DTranspose(6, 4)(inputs))
     model.layers[1].bias.assign(RNG.normal(size=6))
     x = RNG.normal(size=(2, 1, 1, 7)).astype("float32")
     device = device_model(model)
     np.testing.assert_allclose(device(x), model(x), atol=1e-5)
-    assert any(isinstance(layer, keras.layers.Dense) for layer in device.layers)
+    assert not any(isinstance(layer, keras.layers.Conv2DTranspose) for layer in device.layers)
 
 
+# Steps of a channel's largest value over 32767 and 127; a picture has about a dozen norms.
+@pytest.mark.parametrize(
+    ("precision", "tolerance"),
+    [("float32", 2e-6), ("float16", 2e-4), ("dynamic_int8", 0.05), ("int8", 0.05)],
+)
 @pytest.mark.parametrize("family", ["resnet", "dcgan"])
-def test_a_generator_gives_the_same_pictures(family):
+def test_a_generator_gives_the_same_pictures(family, precision, tolerance):
     generator = trained(family)
     inputs = generator_inputs(generator, range(4))
     expected = generator.predict(inputs, verbose=0)
-    for differences in (True, False):
-        model = device_model(inference_model(generator), differences)
-        np.testing.assert_allclose(model.predict(inputs, verbose=0), expected, atol=2e-6)
-        slow = (keras.layers.Conv2DTranspose, keras.layers.UpSampling2D, UpsampleConv2D)
-        assert not any(isinstance(layer, slow) for layer in model.layers)
+    model = device_model(inference_model(generator), precision)
+    np.testing.assert_allclose(model.predict(inputs, verbose=0), expected, atol=tolerance)
+    slow = (keras.layers.Conv2DTranspose, keras.layers.UpSampling2D, UpsampleConv2D)
+    assert not any(isinstance(layer, slow) for layer in model.layers)
+
+
+def test_large_kernels_are_split_for_the_quantiser(monkeypatch):
+    inputs = keras.Input((5, 3, 4))
+    conv = keras.layers.Conv2D(7, 3, padding="same", use_bias=False, activation="relu")
+    model = keras.Model(inputs, conv(inputs))
+    x = RNG.normal(size=(2, 5, 3, 4)).astype("float32")
+    monkeypatch.setattr("keras_sagan.exporting.device_model._LARGEST_KERNEL", 4 * 3 * 3 * 4 * 3)
+    device = device_model(model, "int8")
+    assert [w.shape[-1] for w in device.weights if len(w.shape) == 4] == [3, 2, 2]
+    np.testing.assert_allclose(device(x), model(x), atol=1e-5)

@@ -1,0 +1,1 @@
+"""A generator behind TensorFlow Serving: the server's configuration, and a client."""
