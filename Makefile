@@ -8,7 +8,7 @@ GO_ON = $(if $(wildcard runs/demo/config.yaml),--resume)
 
 demo: $(INSTALLED)
 	$(BIN)/python train.py --config configs/paired_shapes.yaml --run-dir runs/demo $(GO_ON)
-	$(BIN)/python -m export runs/demo
+	$(BIN)/python -m export runs/demo --overwrite
 	@echo "Pictures: runs/demo/samples; what attention looks at: runs/demo/attention"
 
 test: $(INSTALLED)

@@ -1,4 +1,4 @@
-"""Writes a run's SavedModel and TF Lite file: python -m export RUN."""
+"""Writes a run's SavedModel and TF Lite files: python -m export RUN."""
 
 import sys
 

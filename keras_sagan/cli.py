@@ -8,16 +8,17 @@ import sys
 
 from keras_sagan.distribute import STRATEGIES
 from keras_sagan.errors import InputError
+from keras_sagan.exporting import PRECISIONS
 
 
 def main(arguments=None):
     """Runs the command; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="keras-sagan", description=__doc__.splitlines()[0])
+    parser = _Parser(prog="keras-sagan", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, add_arguments, function, text in (
         ("train", add_train_arguments, train, "train a GAN from a config into a run folder"),
         ("sample", add_sample_arguments, sample, "draw pictures with the generator of a run"),
-        ("export", add_export_arguments, export, "write a run's SavedModel and TF Lite file"),
+        ("export", add_export_arguments, export, "write a run's SavedModel and TF Lite files"),
     ):
         command = commands.add_parser(name, help=text, description=text)
         add_arguments(command)
@@ -28,7 +29,7 @@ def main(arguments=None):
 
 def program(add_arguments, function, description, prog=None):
     """Runs one of the functions below as a program of its own; returns its exit code."""
-    parser = argparse.ArgumentParser(prog=prog, description=description)
+    parser = _Parser(prog=prog, description=description)
     add_arguments(parser)
     return run_program(function, parser.parse_args())
 
@@ -156,21 +157,46 @@ def sample(options):
 def add_export_arguments(parser):
     """Adds the arguments of `export`."""
     parser.add_argument("run", metavar="RUN", help="a run folder")
+    parser.add_argument(
+        "--quantize",
+        choices=PRECISIONS,
+        nargs="+",
+        default=PRECISIONS,
+        help="precisions of the TF Lite files; all unless given",
+    )
+    parser.add_argument(
+        "--batch", type=_positive, default=1, help="pictures that a TF Lite file draws at a time"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the export that is there")
 
 
 def export(options):
-    """Writes a SavedModel and a TF Lite file; returns the exit code."""
+    """Writes a SavedModel and TF Lite files; returns the exit code."""
+    from importlib.util import find_spec
+
     from keras_sagan.run import Run
 
     run = Run(options.run)
     run.config()
     run.last_step()
+    run.check_export(options.overwrite)
+    for package in ("ai_edge_litert", "ai_edge_quantizer", "tensorflow_serving"):
+        if find_spec(package) is None:
+            raise InputError(f"{package} is missing: pip install 'keras-sagan[export]'")
 
     from keras_sagan import exporting
 
-    for line in exporting.export_run(run):
-        print(line)
+    precisions = [name for name in PRECISIONS if name in options.quantize]
+    for line in exporting.export_run(run, precisions, options.batch, options.overwrite):
+        print(line, flush=True)
     return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message):
+        self.exit(2, f"error: {message}\n")
 
 
 def _positive(text):

@@ -6,6 +6,7 @@ samples/                sheets of pictures
 attention/              what the generator's attention looks at
 logs/                   TensorBoard events and history.csv
 export/                 what python -m export wrote
+classes.txt             the names of the classes, one a line, if there are classes
 skipped_images.txt      images that could not be read, if any
 """
 
@@ -34,6 +35,7 @@ class Run:
         self.logs = self.path / "logs"
         self.history = self.logs / "history.csv"
         self.export = self.path / "export"
+        self.classes = self.path / "classes.txt"
         self.skipped_images = self.path / "skipped_images.txt"
 
     def create(self, config):
@@ -67,6 +69,40 @@ class Run:
         partial = self.config_file.with_suffix(".partial")
         partial.write_text(config_module.dump(config), encoding="utf-8")
         partial.replace(self.config_file)
+
+    def write_class_names(self, names):
+        """Writes classes.txt."""
+        self.classes.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+
+    def class_names(self):
+        """Returns the names of the classes, their numbers if none were written, or None."""
+        num_classes = self.config().model.num_classes
+        if num_classes is None:
+            return None
+        if not self.classes.exists():
+            return [str(i) for i in range(num_classes)]
+        names = self.classes.read_text(encoding="utf-8").split("\n")[:-1]
+        if len(names) != num_classes:
+            raise InputError(
+                f"{self.classes} has {len(names)} lines, but the run has {num_classes} classes"
+            )
+        return names
+
+    def check_export(self, overwrite):
+        """Raises InputError if there is an export already, unless it may be overwritten."""
+        if self.export.exists() and not overwrite:
+            raise InputError(
+                f"{self.export} holds an export already: add --overwrite to replace it"
+            )
+
+    def replace_export(self, folder):
+        """Puts a folder in the place of `export/`, whole."""
+        old = self.export.with_name("export.old")
+        shutil.rmtree(old, ignore_errors=True)
+        if self.export.exists():
+            self.export.rename(old)
+        folder.rename(self.export)
+        shutil.rmtree(old, ignore_errors=True)
 
     def config(self):
         """Returns the run's config.

@@ -70,6 +70,8 @@ def train(config, run_dir, resume=False, strategy="auto"):
         print(f"going on with {run.path} at step {step}")
     else:
         run.create(config)
+    if config.model.num_classes is not None:
+        run.write_class_names(source.class_names)
     print(
         f"{len(source)} images, {replicas} device{'s' * (replicas > 1)}, "
         f"generator {gan.generator.count_params() / 1e6:.2f} M weights, "

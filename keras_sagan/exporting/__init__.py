@@ -1,14 +1,20 @@
 """Trained generators as files that need none of this code."""
 
-from keras_sagan.exporting.export_run import export_run
-from keras_sagan.exporting.inference_model import inference_model
-from keras_sagan.exporting.saved_model import write_saved_model
-from keras_sagan.exporting.tflite import check_tflite, convert_to_tflite
+import importlib
 
-__all__ = [
-    "check_tflite",
-    "convert_to_tflite",
-    "export_run",
-    "inference_model",
-    "write_saved_model",
-]
+PRECISIONS = ("float32", "float16", "dynamic_int8", "int8")  # of TF Lite files
+
+_MODULES = {
+    "convert_to_tflite": "tflite",
+    "export_run": "export_run",
+    "inference_model": "inference_model",
+    "write_saved_model": "saved_model",
+}
+__all__ = ["PRECISIONS", *_MODULES]
+
+
+def __getattr__(name):
+    # The command names the precisions before TensorFlow is needed.
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,43 +1,163 @@
 """Everything that a run is exported to."""
 
+import hashlib
+import json
+import platform
 import shutil
+from importlib import metadata
+from pathlib import Path
 
+import numpy as np
+
+import keras_sagan
+from keras_sagan import config as config_module
+from keras_sagan import pictures
+from keras_sagan.errors import InputError
+from keras_sagan.exporting import PRECISIONS
+from keras_sagan.exporting.metadata import LABELS_FILE, add_metadata
+from keras_sagan.exporting.report import PICTURES, Report
 from keras_sagan.exporting.saved_model import write_saved_model
-from keras_sagan.exporting.tflite import check_tflite, convert_to_tflite
+from keras_sagan.exporting.tflite import convert_to_tflite
+from keras_sagan.exporting.warmup import write_warmup
+from keras_sagan.models import attention_layers
+from keras_sagan.sampling import to_uint8
 
-TOLERANCE = 1e-4  # of images in [-1, 1]: a grey level is 8e-3
+_LEAST_PSNR = 60.0  # dB, of float32: a thousandth of the range of a picture
+_PACKAGES = ("keras", "tensorflow", "numpy", "ai-edge-litert", "ai-edge-quantizer")
 
 
-def export_run(run):
-    """Writes `export/saved_model/1/` and `export/generator_float32.tflite` of a run.
+def export_run(run, precisions=PRECISIONS, batch_size=1, overwrite=False):
+    """Writes the `export/` of a run.
 
-    What stood there before is replaced, once everything new is written.
+    saved_model/1/            for TensorFlow Serving, with warm-up requests
+    generator_float32.tflite  and so on, for each precision
+    labels.txt                the names of the classes, one a line
+    report.json               what each file costs, and how true it is to the Keras model
+    int8_worst.png            the picture that int8 does worst: Keras, int8
+    manifest.json             config, checksums, versions, inputs and outputs
 
     Args:
         run: A `keras_sagan.run.Run` with a checkpoint.
+        precisions: Of the TF Lite files.
+        batch_size: Of the TF Lite files.
+        overwrite: Whether an export that is there is replaced, once all of the new one is
+            written.
 
     Yields:
-        Lines that say what was written.
+        Lines that say what is going on.
 
     Raises:
-        ArithmeticError: The TF Lite file does not give what the Keras model gives.
+        InputError: There is an export already, or no checkpoint, or a class name that a line of
+            text cannot hold.
+        ArithmeticError: The float32 file does not give what the Keras model gives.
     """
+    run.check_export(overwrite)
     generator = run.load_generator()
+    labels = run.class_names()
     partial = run.export.with_name("export.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
+    if labels is not None:
+        (partial / LABELS_FILE).write_text("".join(f"{x}\n" for x in labels), encoding="utf-8")
+    yield "SavedModel ..."
     write_saved_model(generator, str(partial / "saved_model" / "1"))
-    tflite = partial / "generator_float32.tflite"
-    tflite.write_bytes(convert_to_tflite(generator))
-    try:
-        difference = check_tflite(tflite, generator)
-        if difference > TOLERANCE:
-            raise ArithmeticError(f"{tflite} differs from the Keras model by {difference:.1e}")
-        check = f"at most {difference:.1e} from Keras in LiteRT"
-    except ImportError:
-        check = "not checked: pip install keras-sagan[edge] to compare it with Keras in LiteRT"
-    shutil.rmtree(run.export, ignore_errors=True)
-    partial.rename(run.export)
-    tflite = run.export / tflite.name
-    yield f"SavedModel: {run.export / 'saved_model' / '1'}"
-    yield f"TF Lite: {tflite} ({tflite.stat().st_size / 1e6:.2f} MB, {check})"
+    write_warmup(partial / "saved_model" / "1")
+    paths = {}
+    for precision in precisions:
+        yield f"TF Lite {precision} ..."
+        file, left_in_float = convert_to_tflite(generator, precision, batch_size)
+        if left_in_float:
+            yield f"  left in float, as int8 would cost too much: {', '.join(left_in_float)}"
+        try:
+            file = add_metadata(file, run.path.name, _description(generator), labels)
+        except ValueError as error:
+            raise InputError(f"{run.classes}: {error}") from error
+        paths[precision] = partial / f"generator_{precision}.tflite"
+        paths[precision].write_bytes(file)
+    yield f"comparing {PICTURES} pictures of each file with the Keras model ..."
+    report = Report(generator, batch_size)
+    rows = []
+    for precision, path in paths.items():
+        row, images = report.measure(path)
+        if precision == "float32" and row["psnr_db"] < _LEAST_PSNR:
+            raise ArithmeticError(f"{path} keeps only {row['psnr_db']:.1f} dB to the Keras model")
+        if precision == "int8":
+            seed = row["worst_seed"]
+            pair = to_uint8(np.stack([report.expected[seed], images[seed]]))
+            pictures.sheet(pair, columns=2).save(partial / "int8_worst.png")
+        rows.append(row)
+    about = {"pictures": PICTURES, "batch_size": batch_size, "cores": report.cores}
+    _write_json(partial / "report.json", {**about, "processor": _processor(), "files": rows})
+    _write_json(partial / "manifest.json", _manifest(run, generator, partial, batch_size))
+    run.replace_export(partial)
+    yield from report.table(rows)
+    for row in rows:
+        if row["file"] == "generator_int8.tflite":
+            worst, seed = row["worst_psnr_db"], row["worst_seed"]
+            yield f"int8 does worst on seed {seed}: {worst:.1f} dB, {run.export / 'int8_worst.png'}"
+    yield f"written: {run.export}"
+
+
+def _description(generator):
+    size, classes = generator.output.shape[1], getattr(generator, "num_classes", None)
+    text = f"A keras-sagan generator of {size} x {size} pictures"
+    return f"{text} of {classes} classes." if classes else f"{text}."
+
+
+def _manifest(run, generator, folder, batch_size):
+    checkpoint = run.checkpoint(run.last_step()) / "generator.keras"
+    size, latent_dim = generator.output.shape[1], generator.input["latent"].shape[1]
+    num_classes = getattr(generator, "num_classes", None)
+    image = {"shape": ["batch", size, size, 3]}
+    picture = {"image": {"dtype": "uint8", **image}}
+    label = {"dtype": "int32", "shape": ["batch"], "range": [0, (num_classes or 0) - 1]}
+    labels = {"label": label} if num_classes else {}
+    by_seed = {
+        "seed": {"dtype": "int32", "shape": ["batch"], "range": [0, 2**31 - 1]},
+        **labels,
+        "truncation": {"dtype": "float32", "shape": []},
+    }
+    latent = {"dtype": "float32", "shape": ["batch", latent_dim], "distribution": "normal"}
+    picture_of_latent = {"image": {"dtype": "float32", **image, "range": [-1, 1]}}
+    maps = {
+        name: {"dtype": "float32", "shape": ["batch", "queries", "keys"]}
+        for name in (layer.name for layer in attention_layers(generator))
+    }
+    signatures = {
+        "generate": {"inputs": {"latent": latent, **labels}, "outputs": picture_of_latent},
+        "sample": {"inputs": by_seed, "outputs": picture},
+        "attend": {"inputs": by_seed, "outputs": {**picture, **maps}},
+    }
+    return {
+        "config": config_module.flat(run.config()),
+        "step": run.last_step(),
+        "weights_sha256": _sha256(checkpoint),
+        "versions": {
+            "keras-sagan": keras_sagan.__version__,
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in _PACKAGES},
+        },
+        "signatures": signatures,
+        "batch": {"tflite": batch_size, "saved_model": "any"},
+        "files": {
+            str(path.relative_to(folder)): _sha256(path)
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        },
+    }
+
+
+def _sha256(path):
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _processor():
+    cpus = Path("/proc/cpuinfo")
+    lines = cpus.read_text().splitlines() if cpus.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _write_json(path, content):
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

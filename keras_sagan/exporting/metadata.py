@@ -12,12 +12,13 @@ import flatbuffers
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
+from keras_sagan.exporting import flatbuffer
+
 LABELS_FILE = "labels.txt"
 
 _TENSOR_VALUE_LABELS = 3  # an AssociatedFileType: a value of the tensor is a line of the file
 _FEATURE, _IMAGE = 1, 2  # members of the union ContentProperties
 _RGB = 1
-_ALIGNMENT = 16  # of Buffer.data, by TF Lite's schema
 
 _DESCRIPTIONS = {
     "seed": "0 to 2147483647. The same seed, label and truncation give the same picture.",
@@ -52,31 +53,17 @@ def add_metadata(model, name, description, labels=None):
     for label in labels or ():
         if not label.strip() or label.splitlines() != [label]:
             raise ValueError(f"a class name must be one line of text, got {label!r}")
-    tree = schema.ModelT.InitFromPackedBuf(model)
+    tree = flatbuffer.read(model)
     inputs, outputs = _tensor_names(tree)
     metadata = _model_metadata(name, description, inputs, outputs, labels is not None)
     tree.metadata = [*(tree.metadata or []), schema.MetadataT("TFLITE_METADATA", len(tree.buffers))]
-    buffers = [*tree.buffers, schema.BufferT(np.frombuffer(metadata, np.uint8))]
-    tree.buffers = [_AlignedBuffer(b.data, b.offset, b.size) for b in buffers]
-    # Room for everything from the start: the builder copies all that it holds to grow.
-    builder = flatbuffers.Builder(len(model) + len(metadata) + _ALIGNMENT * len(buffers) + 65536)
-    builder.Finish(tree.Pack(builder), b"TFL3")
-    file = io.BytesIO()
-    file.write(memoryview(builder.Bytes)[builder.Head() :])
+    tree.buffers = [*tree.buffers, schema.BufferT(np.frombuffer(metadata, np.uint8))]
+    file = io.BytesIO(flatbuffer.write(tree))
     with zipfile.ZipFile(file, "a") as archive:  # stored, not deflated
         if labels is not None:
             # A ZipInfo of a fixed date: the same model gives the same file.
             archive.writestr(zipfile.ZipInfo(LABELS_FILE), "".join(f"{x}\n" for x in labels))
     return file.getvalue()
-
-
-class _AlignedBuffer(schema.BufferT):
-    """A buffer that keeps the alignment of the schema, which the generated `Pack` forgets."""
-
-    def Pack(self, builder):
-        if self.data is not None:
-            builder.Prep(_ALIGNMENT, len(self.data))
-        return super().Pack(builder)
 
 
 def _tensor_names(model):

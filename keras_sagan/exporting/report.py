@@ -1,0 +1,103 @@
+"""What each TF Lite file costs, and how true it is to the Keras model."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from keras_sagan.exporting.quantize import psnr
+from keras_sagan.sampling import generator_inputs
+
+PICTURES = 256
+_SCRIPT = Path(__file__).with_name("run_tflite.py")
+_PICTURES_ON_ONE_CORE = 32  # for the time alone
+_COLUMNS = (
+    ("file", "{file}"),
+    ("MB", "{mb:.2f}"),
+    ("ms, 1 core", "{ms_1_core:.1f}"),
+    ("ms, {cores} cores", "{ms_all_cores:.1f}"),
+    ("peak MB", "{peak_mb:.0f}"),
+    ("PSNR dB", "{psnr_db:.1f}"),
+    ("SSIM", "{ssim:.4f}"),
+)
+
+
+class Report:
+    """Measures TF Lite files against a Keras generator over 256 seeds.
+
+    Args:
+        generator: The trained generator.
+        batch_size: That of the files.
+        cores: CPU cores to use besides one.
+    """
+
+    def __init__(self, generator, batch_size=1, cores=None):
+        self.batch_size = batch_size
+        self.cores = cores or len(os.sched_getaffinity(0))
+        self.inputs = generator_inputs(generator, range(PICTURES))
+        self.expected = generator.predict(self.inputs, batch_size=32, verbose=0)
+
+    def measure(self, path):
+        """Measures a file.
+
+        Returns:
+            A dictionary of the numbers of a row (times in ms a picture, memory in MB of a process
+            that only runs the file, PSNR in dB over all pictures, mean SSIM, the seed and PSNR of
+            the worst picture), and the pictures, (256, height, width, 3) float32.
+        """
+        _, one_core = self._run(path, _PICTURES_ON_ONE_CORE, threads=1)
+        images, all_cores = self._run(path, PICTURES, self.cores)
+        ssim = [
+            tf.image.ssim(images[i : i + 32], self.expected[i : i + 32], max_val=2.0)
+            for i in range(0, PICTURES, 32)
+        ]
+        each = [psnr(*pair) for pair in zip(images, self.expected, strict=True)]
+        worst = int(np.argmin(each))
+        row = {
+            "file": path.name,
+            "mb": path.stat().st_size / 1e6,
+            "ms_1_core": one_core["ms"],
+            "ms_all_cores": all_cores["ms"],
+            "peak_mb": all_cores["peak_mb"],
+            "psnr_db": psnr(images, self.expected),
+            "ssim": float(np.mean(ssim)),
+            "worst_seed": worst,
+            "worst_psnr_db": each[worst],
+        }
+        return row, images
+
+    def table(self, rows):
+        """Returns the lines of a table of rows."""
+        cells = [[title.format(cores=self.cores) for title, _ in _COLUMNS]]
+        cells += [[text.format(**row) for _, text in _COLUMNS] for row in rows]
+        widths = [max(len(line[i]) for line in cells) for i in range(len(_COLUMNS))]
+        for line in cells:
+            first, *rest = (
+                text.ljust(width) if i == 0 else text.rjust(width)
+                for i, (text, width) in enumerate(zip(line, widths, strict=True))
+            )
+            yield "  ".join([first, *rest])
+
+    def _run(self, path, count, threads):
+        whole = -(-count // self.batch_size) * self.batch_size
+        inputs = {
+            name: np.resize(values[:count], (whole, *values.shape[1:]))
+            for name, values in self.inputs.items()
+        }
+        with tempfile.TemporaryDirectory() as folder:
+            folder = Path(folder)
+            np.savez(folder / "inputs.npz", **inputs)
+            files = (path, folder / "inputs.npz", folder / "images.npy")
+            process = subprocess.run(
+                [sys.executable, _SCRIPT, *files, str(threads)],
+                capture_output=True,
+                text=True,
+            )
+            if process.returncode:
+                raise RuntimeError(f"{path} does not run: {process.stderr.strip()[-500:]}")
+            return np.load(folder / "images.npy")[:count], json.loads(process.stdout)
