@@ -10,6 +10,8 @@ from keras_sagan.distribute import STRATEGIES
 from keras_sagan.errors import InputError
 from keras_sagan.exporting import PRECISIONS
 
+_LAST_SEED = 2**31 - 1
+
 
 def main(arguments=None):
     """Runs the command; returns its exit code."""
@@ -130,6 +132,9 @@ def sample(options):
         raise InputError(f"--out {out}: name a file that ends in .png")
     if not out.parent.is_dir():
         raise InputError(f"--out {out}: there is no folder {out.parent}")
+    last = options.seed + options.count - 1
+    if last > _LAST_SEED:
+        raise InputError(f"--count {options.count}: the last seed is {last}, beyond {_LAST_SEED}")
     run = Run(options.run)
     num_classes = run.config().model.num_classes
     if options.label is not None:
@@ -199,22 +204,32 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {message}\n")
 
 
+def _whole(text):
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number") from None
+
+
 def _positive(text):
-    number = int(text)
+    number = _whole(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not at least 1")
     return number
 
 
 def _seed(text):
-    number = int(text)
-    if not 0 <= number < 2**31:
-        raise argparse.ArgumentTypeError(f"{text} is not from 0 to {2**31 - 1}")
+    number = _whole(text)
+    if not 0 <= number <= _LAST_SEED:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to {_LAST_SEED}")
     return number
 
 
 def _finite(text):
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
     if not math.isfinite(number):
         raise argparse.ArgumentTypeError(f"{text} is not a finite number")
     return number

@@ -1,3 +1,5 @@
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -49,12 +51,53 @@ class Normal(keras.layers.Layer):
         return latents.normal(seeds, 64)
 
 
-def test_moments_and_independence_of_a_million_draws():
-    z = latents.numpy_normal(np.arange(8192), 128).astype(np.float64)
-    n = z.size
+# A million draws: 8192 seeds, near each other or far apart, of 128 numbers.
+SETS_OF_SEEDS = {
+    "neighbours": np.arange(8192),
+    "the last": np.arange(2**31 - 8192, 2**31),
+    "far apart": np.arange(8192) * 2**18,
+    "negative": -np.arange(1, 8193),
+}
+
+
+@pytest.fixture(scope="module", params=SETS_OF_SEEDS)
+def million(request):
+    return latents.numpy_normal(SETS_OF_SEEDS[request.param], 128).astype(np.float64)
+
+
+def test_moments(million):
+    n = million.size
     # Four standard errors of each estimate for independent normal draws.
-    assert z.mean() == pytest.approx(0, abs=4 / np.sqrt(n))
-    assert z.var() == pytest.approx(1, abs=4 * np.sqrt(2 / n))
-    assert (z**4).mean() == pytest.approx(3, abs=4 * np.sqrt(96 / n))
-    assert np.mean(z[1:] * z[:-1]) == pytest.approx(0, abs=4 / np.sqrt(n))
-    assert np.mean(z[:, 1:] * z[:, :-1]) == pytest.approx(0, abs=4 / np.sqrt(n))
+    assert million.mean() == pytest.approx(0, abs=4 / np.sqrt(n))
+    assert million.var() == pytest.approx(1, abs=4 * np.sqrt(2 / n))
+    assert (million**3).mean() == pytest.approx(0, abs=4 * np.sqrt(15 / n))
+    assert (million**4).mean() == pytest.approx(3, abs=4 * np.sqrt(96 / n))  # kurtosis
+
+
+def test_kolmogorov_smirnov(million):
+    x = np.sort(million.ravel())
+    cumulative = 0.5 * (1 + np.array([math.erf(value) for value in x / np.sqrt(2)]))
+    steps = np.arange(len(x) + 1) / len(x)
+    distance = max(np.abs(cumulative - steps[1:]).max(), np.abs(cumulative - steps[:-1]).max())
+    # Exceeded with probability 1e-4 (Kolmogorov: 2 exp(-2 d^2) = 1e-4) by truly normal draws.
+    assert distance < np.sqrt(-0.5 * np.log(0.5e-4) / len(x))
+
+
+@pytest.mark.parametrize("lag", [1, 2, 64])
+def test_neighbours_are_uncorrelated(million, lag):
+    n = million.size
+    for x in (million, np.abs(million) - np.abs(million).mean()):  # values, and their sizes
+        assert np.mean(x[lag:] * x[:-lag]) == pytest.approx(0, abs=4 / np.sqrt(n))
+        assert np.mean(x[:, lag:] * x[:, :-lag]) == pytest.approx(0, abs=4 / np.sqrt(n))
+
+
+def test_no_two_latents_are_alike(million):
+    unit = million[:2048] / np.linalg.norm(million[:2048], axis=1, keepdims=True)
+    cosines = unit @ unit.T - np.eye(2048)
+    # 2 million pairs of cosines of standard deviation 1 / sqrt(128): the largest is near 5 of them.
+    assert np.abs(cosines).max() < 6.5 / np.sqrt(128)
+
+
+def test_a_normal_tail_is_there(million):
+    # Of a million draws 63 lie beyond 4, give or take 8.
+    assert 35 < (np.abs(million) > 4).sum() * 1e6 / million.size < 95

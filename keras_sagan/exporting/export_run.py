@@ -52,16 +52,25 @@ def export_run(run, precisions=PRECISIONS, batch_size=1, overwrite=False):
         ArithmeticError: The float32 file does not give what the Keras model gives.
     """
     run.check_export(overwrite)
+    partial = run.export.with_name("export.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of an export that was killed
+    try:
+        partial.mkdir()
+        yield from _write(run, partial, precisions, batch_size)
+        run.replace_export(partial)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    yield f"written: {run.export}"
+
+
+def _write(run, folder, precisions, batch_size):
     generator = run.load_generator()
     labels = run.class_names()
-    partial = run.export.with_name("export.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
     if labels is not None:
-        (partial / LABELS_FILE).write_text("".join(f"{x}\n" for x in labels), encoding="utf-8")
+        (folder / LABELS_FILE).write_text("".join(f"{x}\n" for x in labels), encoding="utf-8")
     yield "SavedModel ..."
-    write_saved_model(generator, str(partial / "saved_model" / "1"))
-    write_warmup(partial / "saved_model" / "1")
+    write_saved_model(generator, str(folder / "saved_model" / "1"))
+    write_warmup(folder / "saved_model" / "1")
     paths = {}
     for precision in precisions:
         yield f"TF Lite {precision} ..."
@@ -72,7 +81,7 @@ def export_run(run, precisions=PRECISIONS, batch_size=1, overwrite=False):
             file = add_metadata(file, run.path.name, _description(generator), labels)
         except ValueError as error:
             raise InputError(f"{run.classes}: {error}") from error
-        paths[precision] = partial / f"generator_{precision}.tflite"
+        paths[precision] = folder / f"generator_{precision}.tflite"
         paths[precision].write_bytes(file)
     yield f"comparing {PICTURES} pictures of each file with the Keras model ..."
     report = Report(generator, batch_size)
@@ -81,21 +90,16 @@ def export_run(run, precisions=PRECISIONS, batch_size=1, overwrite=False):
         row, images = report.measure(path)
         if precision == "float32" and row["psnr_db"] < _LEAST_PSNR:
             raise ArithmeticError(f"{path} keeps only {row['psnr_db']:.1f} dB to the Keras model")
-        if precision == "int8":
-            seed = row["worst_seed"]
-            pair = to_uint8(np.stack([report.expected[seed], images[seed]]))
-            pictures.sheet(pair, columns=2).save(partial / "int8_worst.png")
         rows.append(row)
-    about = {"pictures": PICTURES, "batch_size": batch_size, "cores": report.cores}
-    _write_json(partial / "report.json", {**about, "processor": _processor(), "files": rows})
-    _write_json(partial / "manifest.json", _manifest(run, generator, partial, batch_size))
-    run.replace_export(partial)
     yield from report.table(rows)
-    for row in rows:
-        if row["file"] == "generator_int8.tflite":
-            worst, seed = row["worst_psnr_db"], row["worst_seed"]
-            yield f"int8 does worst on seed {seed}: {worst:.1f} dB, {run.export / 'int8_worst.png'}"
-    yield f"written: {run.export}"
+    if "int8" in precisions:  # the last one
+        seed = row["worst_seed"]
+        pair = to_uint8(np.stack([report.expected[seed], images[seed]]))
+        pictures.sheet(pair, columns=2).save(folder / "int8_worst.png")
+        yield f"int8 does worst on seed {seed}: {row['worst_psnr_db']:.1f} dB, int8_worst.png"
+    about = {"pictures": PICTURES, "batch_size": batch_size, "cores": report.cores}
+    _write_json(folder / "report.json", {**about, "processor": _processor(), "files": rows})
+    _write_json(folder / "manifest.json", _manifest(run, generator, folder, batch_size))
 
 
 def _description(generator):

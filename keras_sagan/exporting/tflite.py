@@ -46,7 +46,9 @@ def convert_to_tflite(generator, precision="float32", batch_size=1):
         file = quantize.to_dynamic_int8(file)
     if precision != "int8":
         return file, []
-    layers = [layer.name for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    layers = [
+        layer.name for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)
+    ]
     return quantize.to_int8(file, model.name, layers, getattr(generator, "num_classes", None))
 
 

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from generators import trained
 from PIL import Image
 from programs import run
 
@@ -64,33 +65,20 @@ def program(*arguments, prelude="", refused="tensorflow,keras,keras_sagan,matplo
     return run("-c", ALONE.format(prelude), refused, *arguments)
 
 
-def with_contrast(family, num_classes):
-    """A generator whose pictures differ by seed and class, and whose maps are not flat."""
-    keras.utils.set_random_seed(0)
-    generator = models.FAMILIES[family][0](
-        image_size=SIZE, num_classes=num_classes, latent_dim=8, width=8, attention=(8, 16)
-    )
-    rng = np.random.default_rng(0)
-    for variable in generator.trainable_variables:
-        variable.assign(variable + rng.normal(0, 0.3, variable.shape))
-    for layer in generator._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = 0.0  # the statistics of the one batch below
-    generator(generator_inputs(generator, range(32)), training=True)
-    return generator
-
-
 @pytest.fixture(scope="module")
 def generators():
     """One with classes and pooled maps, one without classes and with square maps."""
-    return {"classes": with_contrast("resnet", 3), "plain": with_contrast("dcgan", None)}
+    return {
+        "classes": trained("resnet", 3, attention=(8, 16)),
+        "plain": trained("dcgan", None, attention=(8, 16)),
+    }
 
 
 @pytest.fixture(scope="module")
 def files(generators, tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
-    classes = convert_to_tflite(generators["classes"], batch_size=1)
-    plain = convert_to_tflite(generators["plain"], batch_size=3)
+    classes, _ = convert_to_tflite(generators["classes"], batch_size=1)
+    plain, _ = convert_to_tflite(generators["plain"], batch_size=3)
     keras_model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     other = tf.lite.TFLiteConverter.from_keras_model(keras_model).convert()
     png = io.BytesIO()

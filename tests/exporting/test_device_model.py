@@ -77,7 +77,7 @@ def test_a_vector_that_becomes_a_map():
 # Steps of a channel's largest value over 32767 and 127; a picture has about a dozen norms.
 @pytest.mark.parametrize(
     ("precision", "tolerance"),
-    [("float32", 2e-6), ("float16", 2e-4), ("dynamic_int8", 0.05), ("int8", 0.05)],
+    [("float32", 1e-5), ("float16", 1e-3), ("dynamic_int8", 0.2), ("int8", 0.2)],
 )
 @pytest.mark.parametrize("family", ["resnet", "dcgan"])
 def test_a_generator_gives_the_same_pictures(family, precision, tolerance):

@@ -16,9 +16,9 @@ def test_it_gives_the_same_pictures_without_the_layers_of_training(family, num_c
     expected = generator.predict(inputs, verbose=0)
     weights = generator.get_weights()
     model = inference_model(generator)
-    # Rounding of float32 over a dozen layers; pictures vary by 0.04 and more.
-    np.testing.assert_allclose(model.predict(inputs, verbose=0), expected, atol=2e-6)
-    assert expected.std() > 0.03
+    # Rounding of float32 over a dozen layers; pictures vary by 0.5.
+    np.testing.assert_allclose(model.predict(inputs, verbose=0), expected, atol=1e-5)
+    assert expected.std() > 0.2
     training = (SpectralNorm, keras.layers.BatchNormalization, ConditionalBatchNorm)
     assert any(isinstance(layer, training) for layer in generator._flatten_layers())
     assert not any(isinstance(layer, training) for layer in model._flatten_layers())

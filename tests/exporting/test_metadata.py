@@ -68,7 +68,7 @@ def metadata_of(model):
 def converted():
     options = {"image_size": 32, "latent_dim": 8, "width": 8, "attention": (16,)}
     return {
-        n: convert_to_tflite(models.DCGANGenerator(num_classes=n, **options)) for n in (3, None)
+        n: convert_to_tflite(models.DCGANGenerator(num_classes=n, **options))[0] for n in (3, None)
     }
 
 

@@ -1,0 +1,176 @@
+"""`python -m export`, as a person runs it."""
+
+import hashlib
+import json
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from programs import run, train_arguments
+
+from keras_sagan.data.paired_shapes import CLASS_NAMES
+from keras_sagan.exporting import PRECISIONS
+from keras_sagan.exporting.report import Report
+from keras_sagan.run import Run
+from keras_sagan.sampling import generator_inputs
+
+pytest.importorskip("ai_edge_litert")
+pytest.importorskip("ai_edge_quantizer")
+pytest.importorskip("tensorflow_serving")
+
+FILES = {f"generator_{precision}.tflite" for precision in PRECISIONS}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A run, and what the program said when it was exported."""
+    folder = tmp_path_factory.mktemp("exported") / "run"
+    process = run(*train_arguments(folder))
+    assert process.returncode == 0, process.stderr
+    process = run("-m", "export", folder)
+    assert process.returncode == 0, process.stderr
+    return Run(folder), process.stdout
+
+
+@pytest.fixture
+def run_copy(exported, tmp_path):
+    shutil.copytree(exported[0].path, tmp_path / "run")
+    return Run(tmp_path / "run")
+
+
+def contents(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_everything_is_there(exported):
+    folder = exported[0].export
+    others = {"int8_worst.png", "labels.txt", "manifest.json", "report.json", "saved_model"}
+    assert {path.name for path in folder.iterdir()} == FILES | others
+    assert (folder / "labels.txt").read_text().splitlines() == list(CLASS_NAMES)
+    assert (folder / "saved_model/1/assets.extra/tf_serving_warmup_requests").stat().st_size
+    for name in FILES:
+        with zipfile.ZipFile(folder / name) as archive:
+            assert archive.read("labels.txt").decode().splitlines() == list(CLASS_NAMES)
+    assert [path.name for path in folder.parent.glob("export*")] == ["export"]
+
+
+def test_the_saved_model_is_the_averaged_generator(exported):
+    generator = exported[0].load_generator()
+    inputs = generator_inputs(generator, range(2))
+    loaded = tf.saved_model.load(str(exported[0].export / "saved_model" / "1"))
+    image = loaded.signatures["generate"](**{k: tf.constant(v) for k, v in inputs.items()})
+    np.testing.assert_allclose(image["image"], generator.predict(inputs, verbose=0), atol=1e-5)
+
+
+def test_the_report_says_what_each_file_costs(exported):
+    folder, printed = exported[0].export, exported[1]
+    report = json.loads((folder / "report.json").read_text())
+    assert report["pictures"] == 256 and report["batch_size"] == 1 and report["cores"] >= 1
+    assert {row["file"] for row in report["files"]} == FILES
+    for row in report["files"]:
+        assert row["mb"] == (folder / row["file"]).stat().st_size / 1e6
+        assert 0 < row["ms_all_cores"] < 1000 and 0 < row["ms_1_core"] < 1000
+        assert 10 < row["peak_mb"] < 400  # that of TensorFlow would be larger
+        assert row["worst_psnr_db"] <= row["psnr_db"] and 0 <= row["worst_seed"] < 256
+        (line,) = [x for x in printed.splitlines() if x.startswith(row["file"])]
+        assert f"{row['mb']:.2f}" in line and f"{row['psnr_db']:.1f}" in line
+    assert "int8 does worst on seed" in printed
+    assert Image.open(folder / "int8_worst.png").size == (2 * 64 + 2, 64)
+
+
+def test_the_manifest_holds(exported):
+    source = exported[0]
+    manifest = json.loads((source.export / "manifest.json").read_text())
+    files = contents(source.export)
+    del files["manifest.json"]
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    assert manifest["files"] == sums
+    weights = (source.checkpoint(source.last_step()) / "generator.keras").read_bytes()
+    assert manifest["weights_sha256"] == hashlib.sha256(weights).hexdigest()
+    assert manifest["config"]["model.latent_dim"] == 8 and manifest["step"] == source.last_step()
+    assert manifest["versions"]["tensorflow"] == tf.__version__
+    loaded = tf.saved_model.load(str(source.export / "saved_model" / "1"))
+    for name, contract in manifest["signatures"].items():
+        signature = loaded.signatures[name]
+        for said, specs in (
+            (contract["inputs"], signature.structured_input_signature[1]),
+            (contract["outputs"], signature.structured_outputs),
+        ):
+            assert said.keys() == specs.keys()
+            for key, spec in specs.items():
+                assert said[key]["dtype"] == spec.dtype.name
+                if spec.shape.rank is not None:  # truncation may be a scalar or one a picture
+                    assert len(said[key]["shape"]) == spec.shape.rank
+
+
+def test_another_export_is_replaced_only_if_told(run_copy):
+    before = contents(run_copy.export)
+    process = run("-m", "export", run_copy.path, "--quantize", "float32")
+    assert process.returncode == 2
+    assert process.stderr.splitlines()[-1] == (
+        f"error: {run_copy.export} holds an export already: add --overwrite to replace it"
+    )
+    assert contents(run_copy.export) == before
+    process = run(
+        "-m", "export", run_copy.path, "--quantize", "float32", "--batch", "2", "--overwrite"
+    )
+    assert process.returncode == 0, process.stderr
+    after = {path.name for path in run_copy.export.iterdir()}
+    assert after == {
+        "generator_float32.tflite", "labels.txt", "manifest.json", "report.json", "saved_model"
+    }  # fmt: skip
+    assert json.loads((run_copy.export / "report.json").read_text())["batch_size"] == 2
+    assert [path.name for path in run_copy.path.glob("export*")] == ["export"]
+
+
+def test_an_export_that_fails_leaves_the_old_one(run_copy):
+    before = contents(run_copy.export)
+    lines = run_copy.classes.read_text().splitlines()
+    run_copy.classes.write_text("\n".join([*lines[:-1], " "]) + "\n")
+    process = run("-m", "export", run_copy.path, "--quantize", "float32", "--overwrite")
+    assert process.returncode == 2
+    assert "classes.txt: a class name must be one line of text, got ' '" in process.stderr
+    assert contents(run_copy.export) == before
+    assert [path.name for path in run_copy.path.glob("export*")] == ["export"]
+    run_copy.classes.write_text("only one\n")
+    process = run("-m", "export", run_copy.path, "--overwrite")
+    assert process.returncode == 2
+    assert "classes.txt has 1 lines, but the run has 10 classes" in process.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--quantize", "int4"], "argument --quantize: invalid choice: 'int4' (choose from "),
+        (["--batch", "0"], "argument --batch: 0 is not at least 1"),
+        (["--batch", "many"], "argument --batch: many is not a whole number"),
+    ],
+)
+def test_mistakes_are_one_line(exported, arguments, message):
+    process = run("-m", "export", exported[0].path, *arguments)
+    assert process.returncode == 2
+    assert process.stderr.count("\n") == 1 and process.stderr.startswith(f"error: {message}")
+
+
+def test_a_run_without_checkpoint_is_named(run_copy, tmp_path):
+    shutil.rmtree(run_copy.checkpoints)
+    process = run("-m", "export", run_copy.path)
+    assert process.returncode == 2
+    assert process.stderr == f"error: {run_copy.path} holds no checkpoint yet\n"
+    process = run("-m", "export", tmp_path)
+    assert process.returncode == 2
+    assert process.stderr == f"error: {tmp_path} holds no run (it has no config.yaml)\n"
+
+
+def test_a_file_that_does_not_run_is_an_error(exported, tmp_path):
+    (tmp_path / "broken.tflite").write_bytes(b"no model")
+    report = Report(exported[0].load_generator())
+    with pytest.raises(RuntimeError, match=r"broken\.tflite does not run"):
+        report.measure(tmp_path / "broken.tflite")

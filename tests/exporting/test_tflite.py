@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+from generators import trained
+
+from keras_sagan.exporting import PRECISIONS, convert_to_tflite
+from keras_sagan.exporting.metadata import add_metadata
+from keras_sagan.exporting.quantize import psnr
+from keras_sagan.exporting.signatures import SIGNATURES
+from keras_sagan.models import DCGANGenerator
+from keras_sagan.sampling import generator_inputs, sample
+
+litert = pytest.importorskip("ai_edge_litert.interpreter")
+
+# dB to the Keras model, which a trained one must keep too.
+LEAST = {"float32": 60, "float16": 45, "dynamic_int8": 30, "int8": 28}
+
+
+@pytest.fixture(scope="module", params=["resnet", "dcgan"])
+def generator(request):
+    return trained(request.param)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_every_precision_is_true_to_keras(generator, precision):
+    file, _ = convert_to_tflite(generator, precision)
+    file = add_metadata(file, "generator", "Draws pictures.", ["a", "b", "c"])
+    interpreter = litert.Interpreter(model_content=file)
+    assert set(interpreter.get_signature_list()) == set(SIGNATURES)
+    generate, draw, attend = map(interpreter.get_signature_runner, SIGNATURES)
+    for call in (generate, draw, attend):  # float and integer at the ends, in every precision
+        dtypes = {**call.get_input_details(), **call.get_output_details()}
+        dtypes = {name: detail["dtype"] for name, detail in dtypes.items()}
+        assert dtypes.pop("label") == np.int32 and dtypes.pop("seed", np.int32) == np.int32
+        assert dtypes.pop("image") == (np.float32 if call is generate else np.uint8)
+        assert set(dtypes.values()) <= {np.float32}
+    inputs = generator_inputs(generator, range(12))
+    expected = generator.predict(inputs, verbose=0)
+    levels = sample(generator, range(12))
+    assert expected.std() > 0.2
+    images, pictures, attended = [], [], []
+    for i in range(12):
+        label = inputs["label"][i : i + 1]
+        images.append(generate(latent=inputs["latent"][i : i + 1], label=label)["image"])
+        request = {"seed": np.array([i], np.int32), "label": label, "truncation": np.float32(1)}
+        pictures.append(draw(**request)["image"])
+        attended.append(attend(**request))
+    assert psnr(np.concatenate(images), expected) > LEAST[precision]
+    # The latent of a seed is exact in every precision, so `sample` is as true as `generate`.
+    pictures = np.concatenate(pictures)
+    assert psnr(pictures / 127.5 - 1, levels / 127.5 - 1) > min(LEAST[precision], 50)
+    for answer, picture in zip(attended, pictures, strict=True):
+        # Of one precision; int8 may round elsewhere in another signature.
+        assert np.abs(answer["image"][0].astype(int) - picture).mean() < 2
+        assert answer["attention16"].sum(-1) == pytest.approx(1, abs=0.05)
+    if precision == "float32":
+        difference = np.abs(pictures.astype(int) - levels)
+        assert difference.max() <= 1 and (difference == 0).mean() >= 0.999
+
+
+def test_sizes_of_the_cifar10_configuration():
+    generator = DCGANGenerator(image_size=32, num_classes=10, attention=(8,))
+    rng = np.random.default_rng(0)
+    for variable in generator.trainable_variables:  # tables of zeros would be stored once
+        variable.assign(variable + rng.normal(0, 0.02, variable.shape))
+    labels = [f"class {i}" for i in range(10)]
+    sizes = {
+        precision: len(add_metadata(convert_to_tflite(generator, precision)[0], "n", "d", labels))
+        for precision in PRECISIONS
+    }
+    assert sizes["float16"] <= 0.51 * sizes["float32"]
+    assert sizes["dynamic_int8"] <= 0.27 * sizes["float32"]
+    assert sizes["int8"] <= 0.27 * sizes["float32"]
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_a_file_of_a_larger_batch_draws_the_same(precision):
+    generator = trained("dcgan", None)
+    file, _ = convert_to_tflite(generator, precision, batch_size=3)
+    generate = litert.Interpreter(model_content=file).get_signature_runner("generate")
+    inputs = generator_inputs(generator, range(3))
+    expected = generator.predict(inputs, verbose=0)
+    assert psnr(generate(**inputs)["image"], expected) > LEAST[precision]
+
+
+def test_int8_leaves_in_float_what_it_would_ruin():
+    """A layer after which one channel, which nothing uses, is far larger than all others."""
+    generator = trained("dcgan", None)
+    assert convert_to_tflite(generator, "int8")[1] == []
+    norm, kernel = generator.get_layer("norm8"), generator.get_layer("conv16").layer.kernel
+    norm.beta.assign(np.asarray(norm.beta) + 3000.0 * (np.arange(16) == 0))
+    kernel.assign(np.asarray(kernel) * (np.arange(16) != 0))
+    file, left = convert_to_tflite(generator, "int8")
+    assert 0 < len(left) < 8
+    generate = litert.Interpreter(model_content=file).get_signature_runner("generate")
+    inputs = generator_inputs(generator, range(8))
+    expected = generator.predict(inputs, verbose=0)
+    images = [generate(latent=latent[None])["image"] for latent in inputs["latent"]]
+    assert psnr(np.concatenate(images), expected) > LEAST["int8"]
+
+
+def test_psnr():
+    # A quarter of the values off by 0.1, of a range of 2: 10 log10(4 / 0.0025).
+    images = np.zeros((2, 4, 4, 3))
+    images[:, :2, :2] = 0.1
+    assert psnr(images, np.zeros_like(images)) == pytest.approx(32.041, abs=1e-3)
+
+
+def test_what_cannot_be_converted_is_named():
+    generator = trained("dcgan", None)
+    with pytest.raises(ValueError, match="precision must be one of float32, .*, got 'int4'"):
+        convert_to_tflite(generator, "int4")
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+        convert_to_tflite(generator, batch_size=0)
