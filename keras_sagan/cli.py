@@ -191,8 +191,7 @@ def export(options):
 
     from keras_sagan import exporting
 
-    precisions = [name for name in PRECISIONS if name in options.quantize]
-    for line in exporting.export_run(run, precisions, options.batch, options.overwrite):
+    for line in exporting.export_run(run, options.quantize, options.batch, options.overwrite):
         print(line, flush=True)
     return 0
 

@@ -72,7 +72,7 @@ def _write(run, folder, precisions, batch_size):
     write_saved_model(generator, str(folder / "saved_model" / "1"))
     write_warmup(folder / "saved_model" / "1")
     paths = {}
-    for precision in precisions:
+    for precision in (name for name in PRECISIONS if name in precisions):
         yield f"TF Lite {precision} ..."
         file, left_in_float = convert_to_tflite(generator, precision, batch_size)
         if left_in_float:
@@ -92,7 +92,7 @@ def _write(run, folder, precisions, batch_size):
             raise ArithmeticError(f"{path} keeps only {row['psnr_db']:.1f} dB to the Keras model")
         rows.append(row)
     yield from report.table(rows)
-    if "int8" in precisions:  # the last one
+    if "int8" in precisions:  # which comes last
         seed = row["worst_seed"]
         pair = to_uint8(np.stack([report.expected[seed], images[seed]]))
         pictures.sheet(pair, columns=2).save(folder / "int8_worst.png")
