@@ -191,8 +191,11 @@ def export(options):
 
     from keras_sagan import exporting
 
-    for line in exporting.export_run(run, options.quantize, options.batch, options.overwrite):
-        print(line, flush=True)
+    try:
+        for line in exporting.export_run(run, options.quantize, options.batch, options.overwrite):
+            print(line, flush=True)
+    except OSError as error:  # a full disk, a folder that may not be written
+        raise InputError(f"{run.export}: {error.strerror or error}") from error
     return 0
 
 

@@ -10,7 +10,9 @@ classes.txt             the names of the classes, one a line, if there are class
 skipped_images.txt      images that could not be read, if any
 """
 
+import contextlib
 import csv
+import fcntl
 import os
 import shutil
 from pathlib import Path
@@ -90,19 +92,43 @@ class Run:
 
     def check_export(self, overwrite):
         """Raises InputError if there is an export already, unless it may be overwritten."""
+        if self.export.is_symlink() or (self.export.exists() and not self.export.is_dir()):
+            raise InputError(f"{self.export} is not a folder: move it away")
         if self.export.exists() and not overwrite:
             raise InputError(
                 f"{self.export} holds an export already: add --overwrite to replace it"
             )
 
-    def replace_export(self, folder):
-        """Puts a folder in the place of `export/`, whole."""
-        old = self.export.with_name("export.old")
-        shutil.rmtree(old, ignore_errors=True)
-        if self.export.exists():
-            self.export.rename(old)
-        folder.rename(self.export)
-        shutil.rmtree(old, ignore_errors=True)
+    @contextlib.contextmanager
+    def exporting(self, overwrite):
+        """Gives a folder that becomes `export/` in the end, whole; an error leaves the old one.
+
+        Raises:
+            InputError: Another export of the run is going on, or there is one already.
+        """
+        self.check_export(overwrite)
+        partial, old = (self.export.with_name(f"export.{name}") for name in ("partial", "old"))
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            # The system lets go of it if this process is killed.
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise InputError(f"{self.path} is being exported by another process") from error
+        try:
+            if old.exists() and not self.export.exists():
+                old.rename(self.export)  # another process was killed between the two below
+            shutil.rmtree(old, ignore_errors=True)
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            yield partial
+            if self.export.exists():
+                self.export.rename(old)
+            partial.rename(self.export)
+            shutil.rmtree(old, ignore_errors=True)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+            os.close(descriptor)
 
     def config(self):
         """Returns the run's config.
@@ -162,23 +188,26 @@ class Run:
             ) from error
         return step
 
-    def load_generator(self):
-        """Loads the averaged generator of the last checkpoint.
+    def load_generator(self, step=None):
+        """Loads the averaged generator of a checkpoint, the last one unless told.
 
         Returns:
             A `keras.Model`.
 
         Raises:
-            InputError: The folder holds no run, or no checkpoint.
+            InputError: The folder holds no run, or no checkpoint, or one that is damaged.
         """
         import keras
 
         import keras_sagan.models  # noqa: F401  registers the classes that the file names
 
         self.config()
-        return keras.saving.load_model(
-            self.checkpoint(self.last_step()) / "generator.keras", compile=False, safe_mode=True
-        )
+        path = self.checkpoint(self.last_step() if step is None else step) / "generator.keras"
+        try:
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
+        except (ValueError, KeyError, OSError) as error:
+            text = " ".join(str(error).split())[:200]
+            raise InputError(f"{path} is missing or damaged ({text})") from error
 
     def truncate_history(self, step):
         """Drops the rows of history.csv beyond a step, which will be written again."""

@@ -44,7 +44,10 @@ class Rest:
         """Returns uint8 pictures for arrays of one value a picture."""
         lists = {name: values.tolist() for name, values in inputs.items()}
         body = json.dumps({"signature_name": "sample", "inputs": lists}).encode()
-        return np.array(self._ask(":predict", body)["outputs"], np.uint8)
+        try:
+            return np.array(self._ask(":predict", body)["outputs"], np.uint8)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise ClientError(f"the server's answer holds no pictures: {error}") from error
 
     def _ask(self, method, body=None):
         headers = {"Content-Type": "application/json"}

@@ -4,10 +4,11 @@ import importlib
 
 PRECISIONS = ("float32", "float16", "dynamic_int8", "int8")  # of TF Lite files
 
+# None of these modules has the name of what it gives: importing it would put it in its place.
 _MODULES = {
     "convert_to_tflite": "tflite",
-    "export_run": "export_run",
-    "inference_model": "inference_model",
+    "export_run": "export",
+    "inference_model": "inference",
     "write_saved_model": "saved_model",
 }
 __all__ = ["PRECISIONS", *_MODULES]

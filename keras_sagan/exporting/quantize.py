@@ -55,16 +55,17 @@ def to_dynamic_int8(model):
     return _quantized(model, recipes)
 
 
-def to_int8(model, scope, layers, num_classes):
+def to_int8(model, generator, layers, num_classes):
     """Computes in int8, with float input and output, by steps fixed beforehand.
 
     The steps span what 64 of the generator's own latents give. Seeds become latents in float as
     before. If the pictures then keep less than 30 dB to those of `model`, layers are left in
-    float, those first whose absence from int8 gains most; their weights stay int8.
+    float, those first whose absence from int8 gains most, until they do or it gains no more;
+    the weights of those layers stay int8.
 
     Args:
         model: Bytes of a float32 TF Lite file.
-        scope: Name of the generator, which its operations' names begin with.
+        generator: Name of the generator, which its operations' names begin with.
         layers: Names of its layers that may be left in float.
         num_classes: Number of classes, or None.
 
@@ -77,9 +78,9 @@ def to_int8(model, scope, layers, num_classes):
     def recipes_without(left):
         recipes = _recipes()
         for operation in (*_PRODUCTS, *_ACTIVATIONS):
-            recipes.add_static_config(_scope(scope), operation, 8, 8)
+            recipes.add_static_config(scope(generator), operation, 8, 8)
         for layer in left:
-            inside = _scope(scope, layer)
+            inside = scope(generator, layer)
             for operation in _PRODUCTS:
                 recipes.add_weight_only_config(inside, operation, 8)
             for operation in _ACTIVATIONS:
@@ -100,15 +101,16 @@ def to_int8(model, scope, layers, num_classes):
         file = _quantized(model, recipes_without(left), ranges)
         return psnr(_images(file, requests), expected), file
 
-    quality, file = without([])
-    if quality >= _SUFFICIENT:
-        return file, []
-    ranking = sorted(layers, key=lambda layer: without([layer])[0], reverse=True)
-    for count in range(1, len(ranking) + 1):
-        quality, file = without(ranking[:count])
-        if quality >= _SUFFICIENT:
-            break
-    return file, ranking[:count]
+    tried = [(*without([]), [])]
+    if tried[0][0] < _SUFFICIENT:
+        ranking = sorted(layers, key=lambda layer: without([layer])[0], reverse=True)
+        for count in range(1, len(ranking) + 1):
+            tried.append((*without(ranking[:count]), ranking[:count]))
+            if tried[-1][0] >= _SUFFICIENT:
+                break
+    # If nothing suffices: the fewest layers with which it is as good as it gets.
+    enough = min(_SUFFICIENT, max(quality for quality, _, _ in tried) - 0.5)
+    return next((file, left) for quality, file, left in tried if quality >= enough)
 
 
 def psnr(images, expected):
@@ -123,10 +125,10 @@ def _recipes():
     return recipe_manager.RecipeManager()
 
 
-def _scope(generator, layer=None):
-    """A pattern of the names of operations in the generator, or in one of its layers."""
+def scope(generator, layer=None):
+    """Returns a pattern of the names of operations in a generator, or in one of its layers."""
     inside = f"(^|;){re.escape(generator)}(_with_attention)?(_[0-9]+)?/"
-    return inside if layer is None else rf"{inside}{re.escape(layer)}(_map)?(_[0-9]+)?/"
+    return inside if layer is None else f"{inside}{re.escape(layer)}(_map)?(_[0-9]+)?/"
 
 
 def _quantized(model, recipes, ranges=None):
@@ -145,11 +147,12 @@ def _quiet():
         contextlib.redirect_stderr(io.StringIO()),
         warnings.catch_warnings(action="ignore"),
     ):
+        disabled = logging.root.manager.disable
         logging.disable(logging.WARNING)
         try:
             yield
         finally:
-            logging.disable(logging.NOTSET)
+            logging.disable(disabled)
 
 
 def _requests(model, seeds, num_classes):

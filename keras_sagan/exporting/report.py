@@ -33,12 +33,13 @@ class Report:
     Args:
         generator: The trained generator.
         batch_size: That of the files.
-        cores: CPU cores to use besides one.
     """
 
-    def __init__(self, generator, batch_size=1, cores=None):
+    def __init__(self, generator, batch_size=1):
         self.batch_size = batch_size
-        self.cores = cores or len(os.sched_getaffinity(0))
+        # Those that this process may use, where the system tells (Linux).
+        affinity = getattr(os, "sched_getaffinity", None)
+        self.cores = len(affinity(0)) if affinity else os.cpu_count()
         self.inputs = generator_inputs(generator, range(PICTURES))
         self.expected = generator.predict(self.inputs, batch_size=32, verbose=0)
 

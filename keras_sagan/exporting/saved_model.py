@@ -2,7 +2,7 @@
 
 from keras import layers
 
-from keras_sagan.exporting.inference_model import copied, inference_model, rebuilt, with_weights
+from keras_sagan.exporting.inference import copied, inference_model, rebuilt, with_weights
 from keras_sagan.exporting.signatures import write_signatures
 from keras_sagan.layers import UpsampleConv2D
 

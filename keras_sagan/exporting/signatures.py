@@ -5,6 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_sagan import latents
+from keras_sagan.exporting.inference import float32_policy
 from keras_sagan.models import with_attention_maps
 
 SIGNATURES = ("generate", "sample", "attend")
@@ -29,7 +30,8 @@ def write_signatures(generator, path, batch_size=None):
         path: Folder to write.
         batch_size: A fixed batch size; None leaves it open.
     """
-    with_maps = with_attention_maps(generator)
+    with float32_policy():
+        with_maps = with_attention_maps(generator)
     latent_dim = generator.input["latent"].shape[1]
     label = {"label": ((batch_size,), "int32")} if "label" in generator.input else {}
     by_latent = _signature({"latent": ((batch_size, latent_dim), "float32"), **label})

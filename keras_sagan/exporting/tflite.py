@@ -7,8 +7,8 @@ import keras
 import tensorflow as tf
 
 from keras_sagan.exporting import PRECISIONS, quantize
-from keras_sagan.exporting.device_model import device_model
-from keras_sagan.exporting.inference_model import inference_model
+from keras_sagan.exporting.device import device_model
+from keras_sagan.exporting.inference import inference_model
 from keras_sagan.exporting.signatures import SIGNATURES, write_signatures
 
 
@@ -16,9 +16,9 @@ def convert_to_tflite(generator, precision="float32", batch_size=1):
     """Converts a generator to TF Lite, with the signatures of `write_signatures`.
 
     - float32: the numbers of the Keras model, to rounding.
-    - float16: half the size; computes in float32 where the device does not do otherwise.
-    - dynamic_int8: a quarter of the size, and the fastest on CPUs.
-    - int8: a quarter of the size, for accelerators that know nothing but int8.
+    - float16: weights of half the size; computes in float32 where the device does not otherwise.
+    - dynamic_int8: weights of a quarter of the size, and the fastest on CPUs.
+    - int8: the same size, for accelerators that know nothing but int8.
 
     The batch size is fixed: with an open one the converter falls back on Select-TF operations,
     which the plain LiteRT interpreter does not have.
@@ -32,27 +32,35 @@ def convert_to_tflite(generator, precision="float32", batch_size=1):
         The bytes of the file, and the names of the layers that int8 leaves in float.
 
     Raises:
-        ValueError: A precision that there is not, or a batch size below 1.
+        ValueError: A precision that there is not, a batch size below 1, or, for int8, a
+            generator with labels that has no attribute `num_classes`.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     model = device_model(inference_model(generator), precision)
-    file = _converted(model, batch_size)
+    file = converted(model, batch_size)
     if precision == "float16":
         file = quantize.to_float16(file)
     if precision == "dynamic_int8":
         file = quantize.to_dynamic_int8(file)
     if precision != "int8":
         return file, []
+    num_classes = None
+    if "label" in generator.input:
+        num_classes = getattr(generator, "num_classes", None)
+        if num_classes is None:
+            raise ValueError("int8 needs a generator with labels to tell its num_classes")
     layers = [
         layer.name for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)
     ]
-    return quantize.to_int8(file, model.name, layers, getattr(generator, "num_classes", None))
+    file, left = quantize.to_int8(file, model.name, layers, num_classes)
+    return file, [name.rstrip(".") for name in left]
 
 
-def _converted(model, batch_size):
+def converted(model, batch_size):
+    """Returns a Keras model as it is, as the bytes of a TF Lite file."""
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "saved_model")
         write_signatures(model, path, batch_size)

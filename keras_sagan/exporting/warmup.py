@@ -3,10 +3,10 @@
 from pathlib import Path
 
 BATCH_SIZES = (1, 2, 4, 8)  # the allowed_batch_sizes of export/serving/batching.config
-_MOST_RECORDS = 1000  # TensorFlow Serving loads no model with more
+_MODEL_NAME = "sagan"  # of export/serving/models.config
 
 
-def write_warmup(saved_model, batch_sizes=BATCH_SIZES, model_name="sagan"):
+def write_warmup(saved_model):
     """Writes `assets.extra/tf_serving_warmup_requests` into a SavedModel.
 
     TensorFlow optimizes the graph of a signature when it first runs (0.45 s for a generator of
@@ -17,15 +17,12 @@ def write_warmup(saved_model, batch_sizes=BATCH_SIZES, model_name="sagan"):
 
     Args:
         saved_model: Folder that `write_saved_model` wrote, with an open batch size.
-        batch_sizes: Pictures a request.
-        model_name: What the server calls the model.
 
     Returns:
         The path of the file.
 
     Raises:
         ImportError: tensorflow-serving-api is not installed.
-        ValueError: More requests than TensorFlow Serving takes.
 
     Reference: https://www.tensorflow.org/tfx/serving/saved_model_warmup
     """
@@ -37,19 +34,14 @@ def write_warmup(saved_model, batch_sizes=BATCH_SIZES, model_name="sagan"):
     (graph,) = SavedModel.FromString((folder / "saved_model.pb").read_bytes()).meta_graphs
     # Those that begin with __ are TensorFlow's own, and no client asks for them.
     names = sorted(name for name in graph.signature_def if not name.startswith("__"))
-    if len(names) * len(batch_sizes) > _MOST_RECORDS:
-        raise ValueError(
-            f"{len(names)} signatures at {len(batch_sizes)} batch sizes are more than the "
-            f"{_MOST_RECORDS} requests that TensorFlow Serving takes"
-        )
     path = folder / "assets.extra" / "tf_serving_warmup_requests"
     path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for name in names:
-            for batch_size in batch_sizes:
+            for batch_size in BATCH_SIZES:
                 log = PredictionLog()
                 request = log.predict_log.request
-                request.model_spec.name = model_name
+                request.model_spec.name = _MODEL_NAME
                 request.model_spec.signature_name = name
                 for key, info in graph.signature_def[name].inputs.items():
                     value = tf.make_tensor_proto(_value(key, info, batch_size), info.dtype)

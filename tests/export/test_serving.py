@@ -348,13 +348,6 @@ def test_warmup_requests_draw_pictures(name, exported):
     assert sorted(seen) == [(key, size) for key in signatures for size in BATCH_SIZES]
 
 
-def test_warmup_writes_no_more_requests_than_a_server_takes(exported):
-    before = exported["plain"].warmup.read_bytes()
-    with pytest.raises(ValueError, match="4 signatures at 251 batch sizes .* 1000"):
-        write_warmup(exported["plain"].path, range(1, 252))
-    assert exported["plain"].warmup.read_bytes() == before
-
-
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 def test_the_client_draws_the_pictures_of_sample(

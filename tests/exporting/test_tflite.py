@@ -1,11 +1,17 @@
+import re
+
+import keras
 import numpy as np
 import pytest
 from generators import trained
 
 from keras_sagan.exporting import PRECISIONS, convert_to_tflite
+from keras_sagan.exporting.device import device_model
+from keras_sagan.exporting.inference import inference_model
 from keras_sagan.exporting.metadata import add_metadata
-from keras_sagan.exporting.quantize import psnr
+from keras_sagan.exporting.quantize import psnr, scope
 from keras_sagan.exporting.signatures import SIGNATURES
+from keras_sagan.exporting.tflite import converted
 from keras_sagan.models import DCGANGenerator
 from keras_sagan.sampling import generator_inputs, sample
 
@@ -52,9 +58,11 @@ def test_every_precision_is_true_to_keras(generator, precision):
         # Of one precision; int8 may round elsewhere in another signature.
         assert np.abs(answer["image"][0].astype(int) - picture).mean() < 2
         assert answer["attention16"].sum(-1) == pytest.approx(1, abs=0.05)
-    if precision == "float32":
+    if precision in ("float32", "float16"):
         difference = np.abs(pictures.astype(int) - levels)
-        assert difference.max() <= 1 and (difference == 0).mean() >= 0.999
+        # Weights of 11 bits: a value in a hundred falls on the other side of a rounding.
+        equal = {"float32": 0.999, "float16": 0.95}[precision]
+        assert difference.max() <= 1 and (difference == 0).mean() >= equal
 
 
 def test_sizes_of_the_cifar10_configuration():
@@ -96,6 +104,30 @@ def test_int8_leaves_in_float_what_it_would_ruin():
     expected = generator.predict(inputs, verbose=0)
     images = [generate(latent=latent[None])["image"] for latent in inputs["latent"]]
     assert psnr(np.concatenate(images), expected) > LEAST["int8"]
+
+
+def test_names_of_layers_are_not_taken_for_each_other():
+    """Keras names layers conv2d, conv2d_1, ..., TensorFlow their second use conv2d_1."""
+    inputs = keras.Input((8,), name="latent")
+    x = keras.layers.Reshape((1, 1, 8))(inputs)
+    x = keras.layers.Conv2DTranspose(16, 8, name="start", activation="relu")(x)
+    for name in ("conv2d", "conv2d_1", "conv2d_1_1"):
+        x = keras.layers.Conv2D(3, 3, padding="same", name=name, activation="tanh")(x)
+    generator = keras.Model({"latent": inputs}, x, name="my.generator")
+    file = converted(device_model(inference_model(generator)), 1)
+    tensors = litert.Interpreter(model_content=file).get_tensor_details()
+    for name in ("conv2d", "conv2d_1", "conv2d_1_1"):
+        inside = [
+            x["name"] for x in tensors if re.search(scope("my.generator", f"{name}."), x["name"])
+        ]
+        assert inside and all(f"/{name}." in x for x in inside)
+
+
+def test_int8_of_labels_needs_their_number():
+    generator = trained("dcgan")
+    plain = keras.Model(generator.input, generator.output)
+    with pytest.raises(ValueError, match="int8 needs a generator with labels to tell its num_cl"):
+        convert_to_tflite(plain, "int8")
 
 
 def test_psnr():

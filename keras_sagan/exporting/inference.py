@@ -1,5 +1,8 @@
 """A trained generator as the same function in fewer and plainer layers."""
 
+import collections
+import contextlib
+
 import keras
 import numpy as np
 from keras import ops
@@ -39,7 +42,7 @@ def inference_model(generator):
             tables = [scale * (1 + gain), offset * (1 + gain) + bias]
             layer = ClassScaleOffset(layer.num_classes, name=layer.name)
             return with_weights(layer, tables, *args, **kwargs)
-        if isinstance(layer, keras.layers.BatchNormalization):
+        if isinstance(layer, keras.layers.BatchNormalization) and _is_of_channels(layer, *args):
             return _normalized(layer, *args)
         if isinstance(layer, keras.layers.Layer):
             return copied(layer, *args, **kwargs)
@@ -49,8 +52,35 @@ def inference_model(generator):
 
 
 def rebuilt(model, rebuild):
-    """Returns a copy of a functional model in which `rebuild(layer, inputs)` stands for a layer."""
-    return keras.models.clone_model(model, clone_function=_itself, call_function=rebuild)
+    """Returns a copy of a functional model, in float32.
+
+    Args:
+        model: A functional `keras.Model`.
+        rebuild: Called as `rebuild(layer, inputs, ...)` for each use of a layer; returns the
+            outputs that stand for the layer's.
+    """
+    uses = collections.Counter()
+
+    def named(layer, *args, **kwargs):
+        outputs = rebuild(layer, *args, **kwargs)
+        uses[layer] += 1
+        if uses[layer] > 1:  # a copy of its own, whose name must be its own too
+            outputs._keras_history.operation.name += f".{uses[layer]}"
+        return outputs
+
+    with float32_policy():
+        return keras.models.clone_model(model, clone_function=_itself, call_function=named)
+
+
+@contextlib.contextmanager
+def float32_policy():
+    """Makes new layers compute in float32, whatever the policy that a training left."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
 
 
 class ClassScaleOffset(keras.layers.Layer):
@@ -134,6 +164,10 @@ def _scale_and_offset(norm):
     gain = np.asarray(norm.gamma) if norm.scale else 1.0
     bias = np.asarray(norm.beta) if norm.center else 0.0
     return scale * gain, offset * gain + bias
+
+
+def _is_of_channels(norm, x):
+    return norm.axis in (-1, len(x.shape) - 1)
 
 
 def _normalized(norm, x):

@@ -1,9 +1,13 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 from generators import trained
 
-from keras_sagan.exporting.inference_model import inference_model
+from keras_sagan import exporting
+from keras_sagan.exporting import convert_to_tflite, write_saved_model
+from keras_sagan.exporting.inference import inference_model
 from keras_sagan.layers import ConditionalBatchNorm, SpectralNorm
 from keras_sagan.sampling import generator_inputs
 
@@ -53,13 +57,39 @@ def test_a_norm_after_an_activation_keeps_its_place():
     np.testing.assert_allclose(inference_model(generator)(x), generator(x), atol=1e-5)
 
 
-def test_mixed_precision_is_exported_in_float32():
+def test_a_norm_of_rows_keeps_them():
+    inputs = keras.Input((4, 4, 4))
+    conv = keras.layers.Conv2D(4, 3, padding="same")(inputs)
+    generator = keras.Model(inputs, keras.layers.BatchNormalization(axis=1)(conv))
+    generator.layers[2].moving_mean.assign(np.arange(4.0))
+    x = np.random.default_rng(0).normal(size=(2, 4, 4, 4)).astype("float32")
+    np.testing.assert_allclose(inference_model(generator)(x), generator(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["resnet", "dcgan"])
+def test_mixed_precision_is_exported_in_float32(family, tmp_path):
+    """A training in mixed precision leaves the policy behind."""
     keras.config.set_dtype_policy("mixed_bfloat16")
-    generator = trained("resnet", 3)
-    keras.config.set_dtype_policy("float32")
-    model = inference_model(generator)
+    mixed = trained(family)
+    model = inference_model(mixed)
+    write_saved_model(mixed, str(tmp_path / "1"))
+    file, _ = convert_to_tflite(mixed)
+    assert keras.config.dtype_policy().name == "mixed_bfloat16"
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
-    inputs = generator_inputs(generator, range(4))
-    expected = generator.predict(inputs, verbose=0)
-    # bfloat16 has 8 bits; over a dozen layers this comes to a few per cent of a picture.
-    np.testing.assert_allclose(model.predict(inputs, verbose=0), expected, atol=0.1 * 0.5)
+    keras.config.set_dtype_policy("float32")
+    full = trained(family)
+    full.set_weights(mixed.get_weights())
+    inputs = generator_inputs(full, range(1))
+    expected = full.predict(inputs, verbose=0)
+    np.testing.assert_allclose(model.predict(inputs, verbose=0), expected, atol=1e-5)
+    served = tf.saved_model.load(str(tmp_path / "1")).signatures["generate"]
+    image = served(**{name: tf.constant(value) for name, value in inputs.items()})["image"]
+    np.testing.assert_allclose(image, expected, atol=1e-5)
+    generate = Interpreter(model_content=file).get_signature_runner("generate")
+    np.testing.assert_allclose(generate(**inputs)["image"], expected, atol=1e-5)
+
+
+def test_what_the_package_gives_stays_what_it_is():
+    convert_to_tflite(trained("dcgan", None))  # which imports the modules
+    for name in exporting.__all__:
+        assert name == "PRECISIONS" or callable(getattr(exporting, name))

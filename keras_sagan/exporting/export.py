@@ -3,7 +3,6 @@
 import hashlib
 import json
 import platform
-import shutil
 from importlib import metadata
 from pathlib import Path
 
@@ -51,20 +50,15 @@ def export_run(run, precisions=PRECISIONS, batch_size=1, overwrite=False):
             text cannot hold.
         ArithmeticError: The float32 file does not give what the Keras model gives.
     """
-    run.check_export(overwrite)
-    partial = run.export.with_name("export.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of an export that was killed
-    try:
-        partial.mkdir()
-        yield from _write(run, partial, precisions, batch_size)
-        run.replace_export(partial)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with run.exporting(overwrite) as folder:
+        yield from _write(run, folder, precisions, batch_size)
     yield f"written: {run.export}"
 
 
 def _write(run, folder, precisions, batch_size):
-    generator = run.load_generator()
+    step = run.last_step()  # a training that goes on may reach another one meanwhile
+    generator = run.load_generator(step)
+    weights_sha256 = _sha256(run.checkpoint(step) / "generator.keras")
     labels = run.class_names()
     if labels is not None:
         (folder / LABELS_FILE).write_text("".join(f"{x}\n" for x in labels), encoding="utf-8")
@@ -78,7 +72,7 @@ def _write(run, folder, precisions, batch_size):
         if left_in_float:
             yield f"  left in float, as int8 would cost too much: {', '.join(left_in_float)}"
         try:
-            file = add_metadata(file, run.path.name, _description(generator), labels)
+            file = add_metadata(file, run.path.resolve().name, _description(generator), labels)
         except ValueError as error:
             raise InputError(f"{run.classes}: {error}") from error
         paths[precision] = folder / f"generator_{precision}.tflite"
@@ -88,7 +82,7 @@ def _write(run, folder, precisions, batch_size):
     rows = []
     for precision, path in paths.items():
         row, images = report.measure(path)
-        if precision == "float32" and row["psnr_db"] < _LEAST_PSNR:
+        if precision == "float32" and not row["psnr_db"] >= _LEAST_PSNR:  # nor is nan
             raise ArithmeticError(f"{path} keeps only {row['psnr_db']:.1f} dB to the Keras model")
         rows.append(row)
     yield from report.table(rows)
@@ -99,7 +93,26 @@ def _write(run, folder, precisions, batch_size):
         yield f"int8 does worst on seed {seed}: {row['worst_psnr_db']:.1f} dB, int8_worst.png"
     about = {"pictures": PICTURES, "batch_size": batch_size, "cores": report.cores}
     _write_json(folder / "report.json", {**about, "processor": _processor(), "files": rows})
-    _write_json(folder / "manifest.json", _manifest(run, generator, folder, batch_size))
+    _write_json(
+        folder / "manifest.json",
+        {
+            "config": config_module.flat(run.config()),
+            "step": step,
+            "weights_sha256": weights_sha256,
+            "versions": {
+                "keras-sagan": keras_sagan.__version__,
+                "python": platform.python_version(),
+                **{name: metadata.version(name) for name in _PACKAGES},
+            },
+            "signatures": _signatures(generator),
+            "batch": {"tflite": batch_size, "saved_model": "any"},
+            "files": {
+                str(path.relative_to(folder)): _sha256(path)
+                for path in sorted(folder.rglob("*"))
+                if path.is_file()
+            },
+        },
+    )
 
 
 def _description(generator):
@@ -108,8 +121,8 @@ def _description(generator):
     return f"{text} of {classes} classes." if classes else f"{text}."
 
 
-def _manifest(run, generator, folder, batch_size):
-    checkpoint = run.checkpoint(run.last_step()) / "generator.keras"
+def _signatures(generator):
+    """The inputs and outputs of each signature."""
     size, latent_dim = generator.output.shape[1], generator.input["latent"].shape[1]
     num_classes = getattr(generator, "num_classes", None)
     image = {"shape": ["batch", size, size, 3]}
@@ -127,27 +140,10 @@ def _manifest(run, generator, folder, batch_size):
         name: {"dtype": "float32", "shape": ["batch", "queries", "keys"]}
         for name in (layer.name for layer in attention_layers(generator))
     }
-    signatures = {
+    return {
         "generate": {"inputs": {"latent": latent, **labels}, "outputs": picture_of_latent},
         "sample": {"inputs": by_seed, "outputs": picture},
         "attend": {"inputs": by_seed, "outputs": {**picture, **maps}},
-    }
-    return {
-        "config": config_module.flat(run.config()),
-        "step": run.last_step(),
-        "weights_sha256": _sha256(checkpoint),
-        "versions": {
-            "keras-sagan": keras_sagan.__version__,
-            "python": platform.python_version(),
-            **{name: metadata.version(name) for name in _PACKAGES},
-        },
-        "signatures": signatures,
-        "batch": {"tflite": batch_size, "saved_model": "any"},
-        "files": {
-            str(path.relative_to(folder)): _sha256(path)
-            for path in sorted(folder.rglob("*"))
-            if path.is_file()
-        },
     }
 
 

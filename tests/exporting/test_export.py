@@ -159,6 +159,42 @@ def test_mistakes_are_one_line(exported, arguments, message):
     assert process.stderr.count("\n") == 1 and process.stderr.startswith(f"error: {message}")
 
 
+def test_two_exports_of_a_run_do_not_mix(run_copy):
+    before = contents(run_copy.export)
+    with run_copy.exporting(overwrite=True) as folder:
+        (folder / "new").write_text("whole")
+        process = run("-m", "export", run_copy.path, "--overwrite")
+        assert process.returncode == 2
+        assert f"{run_copy.path} is being exported by another process" in process.stderr
+        assert contents(run_copy.export) == before
+    assert contents(run_copy.export) == {"new": b"whole"}
+
+
+def test_an_export_killed_while_it_was_replaced_comes_back(run_copy):
+    before = contents(run_copy.export)
+    run_copy.export.rename(run_copy.path / "export.old")
+    with pytest.raises(OSError), run_copy.exporting(overwrite=False):
+        raise OSError("the disk is full")
+    assert contents(run_copy.export) == before
+
+
+def test_an_export_that_is_no_folder_stays(run_copy, tmp_path):
+    run_copy.export.rename(tmp_path / "elsewhere")
+    run_copy.export.symlink_to(tmp_path / "elsewhere")
+    process = run("-m", "export", run_copy.path, "--overwrite")
+    assert process.returncode == 2
+    assert f"{run_copy.export} is not a folder: move it away" in process.stderr
+    assert (tmp_path / "elsewhere" / "report.json").exists()
+
+
+def test_a_damaged_checkpoint_is_named(run_copy):
+    path = run_copy.checkpoint(run_copy.last_step()) / "generator.keras"
+    path.write_bytes(path.read_bytes()[:1000])
+    process = run("-m", "export", run_copy.path, "--overwrite")
+    assert process.returncode == 2
+    assert f"error: {path} is missing or damaged (" in process.stderr.splitlines()[-1]
+
+
 def test_a_run_without_checkpoint_is_named(run_copy, tmp_path):
     shutil.rmtree(run_copy.checkpoints)
     process = run("-m", "export", run_copy.path)

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from generators import trained
 
-from keras_sagan.exporting.device_model import DifferenceUpsampleConv2D, device_model
-from keras_sagan.exporting.inference_model import inference_model
+from keras_sagan.exporting.device import DifferenceUpsampleConv2D, device_model
+from keras_sagan.exporting.inference import inference_model
 from keras_sagan.layers import UpsampleConv2D
 from keras_sagan.sampling import generator_inputs
 
@@ -35,33 +35,44 @@ def test_upsampling_by_differences_is_an_upsampled_convolution():
     assert sum(np.prod(w.shape) for w in layer.weights) == 9 * 4 * 6 + 6
 
 
-CONVOLUTIONS = {
+def transposed(*arguments, **options):
+    return lambda: keras.layers.Conv2DTranspose(6, *arguments, **options)
+
+
+LAYERS = {
     "up-convolution": lambda: UpsampleConv2D(6),
-    "without bias": lambda: UpsampleConv2D(6, use_bias=False),
-    "4x4 stride 2": lambda: keras.layers.Conv2DTranspose(6, 4, 2, "same", activation="tanh"),
-    "2x2 stride 2": lambda: keras.layers.Conv2DTranspose(6, 2, 2, "same", use_bias=False),
-    "6x6 stride 2": lambda: keras.layers.Conv2DTranspose(6, 6, 2, "same"),
-    "4x4 stride 2, whole": lambda: keras.layers.Conv2DTranspose(6, 4, 2, "valid"),
-    "3x3 stride 1": lambda: keras.layers.Conv2DTranspose(6, 3, 1, "same"),
-    "8x8 stride 4": lambda: keras.layers.Conv2DTranspose(6, 8, 4, "same"),
-    "3x3 stride 2, left as it is": lambda: keras.layers.Conv2DTranspose(6, 3, 2, "same"),
+    "up-convolution without bias": lambda: UpsampleConv2D(6, use_bias=False),
+    "4x4 stride 2": transposed(4, 2, "same", activation="tanh"),
+    "4x4 stride 2, whole": transposed(4, 2, "valid"),
+    "5x5 stride 2": transposed(5, 2, "same", activation="softmax"),
+    "5x5 stride 2, whole": transposed(5, 2, "valid", use_bias=False),
+    "3x3 stride 1": transposed(3, 1, "same"),
+    "8x8 stride 4": transposed(8, 4, "same"),
+    "1x1 stride 2": transposed(1, 2, "same"),
+    "1x1 stride 2, whole": transposed(1, 2, "valid"),
+    "4x2 stride 2": transposed((4, 2), 2, "same"),
+    "3x5 strides 1 and 3": transposed((3, 5), (1, 3), "same"),
+    "output padding, left as it is": transposed(3, 2, "same", output_padding=1),
+    "dilation, left as it is": transposed(3, 1, "same", dilation_rate=2),
     "upsampling": lambda: keras.layers.UpSampling2D(),
-    "upsampling by 3, left as it is": lambda: keras.layers.UpSampling2D(3),
+    "upsampling by 3": lambda: keras.layers.UpSampling2D(3),
+    "bilinear upsampling": lambda: keras.layers.UpSampling2D(interpolation="bilinear"),
+    "grouped convolution": lambda: keras.layers.Conv2D(6, 3, groups=2),
 }
 
 
 @pytest.mark.parametrize("size", [(5, 3), (40, 36)])
-@pytest.mark.parametrize("name", CONVOLUTIONS)
+@pytest.mark.parametrize("name", LAYERS)
 def test_every_layer_gives_the_same(name, size):
     inputs = keras.Input((*size, 4))
-    model = keras.Model(inputs, CONVOLUTIONS[name]()(inputs))
+    model = keras.Model(inputs, LAYERS[name]()(inputs))
     for variable in model.weights:
         variable.assign(RNG.normal(size=variable.shape))
     x = RNG.normal(size=(2, *size, 4)).astype("float32")
     device = device_model(model)
     np.testing.assert_allclose(device(x), model(x), atol=2e-5)
     kept = any(isinstance(x, keras.layers.Conv2DTranspose) for x in device.layers)
-    assert kept == (name == "3x3 stride 2, left as it is")
+    assert kept == name.endswith(", left as it is")
 
 
 def test_a_vector_that_becomes_a_map():
@@ -90,12 +101,32 @@ def test_a_generator_gives_the_same_pictures(family, precision, tolerance):
     assert not any(isinstance(layer, slow) for layer in model.layers)
 
 
-def test_large_kernels_are_split_for_the_quantiser(monkeypatch):
-    inputs = keras.Input((5, 3, 4))
-    conv = keras.layers.Conv2D(7, 3, padding="same", use_bias=False, activation="relu")
-    model = keras.Model(inputs, conv(inputs))
-    x = RNG.normal(size=(2, 5, 3, 4)).astype("float32")
-    monkeypatch.setattr("keras_sagan.exporting.device_model._LARGEST_KERNEL", 4 * 3 * 3 * 4 * 3)
-    device = device_model(model, "int8")
-    assert [w.shape[-1] for w in device.weights if len(w.shape) == 4] == [3, 2, 2]
-    np.testing.assert_allclose(device(x), model(x), atol=1e-5)
+@pytest.mark.parametrize(
+    ("make", "size"),
+    [
+        (lambda: keras.layers.Conv2D(7, 3, padding="same", use_bias=False, activation="relu"), 5),
+        (lambda: UpsampleConv2D(7), 5),
+        (lambda: UpsampleConv2D(7), 40),
+        (lambda: keras.layers.Conv2DTranspose(7, 4, 2, "same"), 5),
+    ],
+)
+def test_large_kernels_are_split_for_the_quantiser(make, size, monkeypatch):
+    inputs = keras.Input((size, 3, 4))
+    model = keras.Model(inputs, make()(inputs))
+    x = RNG.normal(size=(2, size, 3, 4)).astype("float32")
+    whole = device_model(model)
+    largest = max(w.numpy().nbytes for w in whole.weights)
+    monkeypatch.setattr("keras_sagan.exporting.device._LARGEST_KERNEL", largest // 3)
+    device = device_model(model)
+    assert len(device.weights) > len(whole.weights)
+    # Three parts of 7 channels are not of one size.
+    assert max(w.numpy().nbytes for w in device.weights) <= largest // 2
+    np.testing.assert_allclose(device(x), model(x), atol=2e-5)
+
+
+def test_a_layer_that_is_used_twice():
+    inputs = keras.Input((4, 4, 3))
+    relu, conv = keras.layers.ReLU(), keras.layers.Conv2D(3, 3, padding="same")
+    model = keras.Model(inputs, relu(conv(relu(conv(inputs)))))
+    x = RNG.normal(size=(2, 4, 4, 3)).astype("float32")
+    np.testing.assert_allclose(device_model(inference_model(model))(x), model(x), atol=1e-5)

@@ -1,0 +1,290 @@
+"""A generator in the operations that devices run fast."""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from keras_sagan.exporting.inference import (
+    ClassScaleOffset,
+    copied,
+    rebuilt,
+    with_weights,
+)
+from keras_sagan.layers import SelfAttention2D, UpsampleConv2D
+
+# Maps up to this size go by differences: beyond, moving the data takes longer than is saved.
+_DIFFERENCES = 32
+# ai-edge-quantizer 0.10 fails on larger kernels, so they are split by output channels.
+_LARGEST_KERNEL = 32 << 20  # bytes, of float32
+_TABLE_DTYPES = {"float16": "int16", "dynamic_int8": "int8", "int8": "int8"}
+
+
+def device_model(model, precision="float32"):
+    """Returns an inference model in the form that suits a precision.
+
+    It has no transposed convolutions: LiteRT runs them at a quarter of the speed of plain ones,
+    few accelerators run them at all, and the quantiser leaves them as they are.
+
+    Args:
+        model: Of `inference_model`.
+        precision: One of `PRECISIONS`. Its weights stay float32 all the same, but for the tables
+            of classes, which quantisers leave as they are or give one step for all channels.
+
+    Returns:
+        A `keras.Model` of the same inputs and outputs. Names of layers end in a dot, so that none
+        is the beginning of another's, but those of attention layers, which name outputs.
+    """
+
+    def rebuild(layer, *args, **kwargs):
+        outputs = _rebuild(layer, precision, *args, **kwargs)
+        if not isinstance(layer, SelfAttention2D):
+            outputs._keras_history.operation.name = f"{layer.name}."
+        return outputs
+
+    return rebuilt(model, rebuild)
+
+
+def _rebuild(layer, precision, *args, **kwargs):
+    if isinstance(layer, UpsampleConv2D):
+        return _upsample_conv(layer, *args)
+    if isinstance(layer, layers.Conv2DTranspose) and _is_plain(layer):
+        return _transposed_conv(layer, *args)
+    if isinstance(layer, layers.UpSampling2D) and _doubles(layer):
+        return _upsample(*args)
+    if precision in _TABLE_DTYPES and isinstance(layer, ClassScaleOffset):
+        return StoredClassScaleOffset(layer, _TABLE_DTYPES[precision])(*args, **kwargs)
+    if isinstance(layer, layers.Conv2D) and layer.groups == 1:
+        return _conv_in_parts(layer, *args)
+    return copied(layer, *args, **kwargs)
+
+
+class StoredClassScaleOffset(layers.Layer):
+    """`ClassScaleOffset` with tables of integers, each channel in multiples of its own step.
+
+    Args:
+        layer: A `ClassScaleOffset`.
+        dtype: "int16" or "int8".
+    """
+
+    def __init__(self, layer, dtype):
+        super().__init__()
+        largest = np.iinfo(dtype).max
+        self.tables = []
+        for table in (layer.scale, layer.offset):
+            table = np.asarray(table)
+            step = np.maximum(np.abs(table).max(axis=0), 1e-12) / largest
+            self.tables.append((np.round(table / step).astype(dtype), step))
+
+    def call(self, inputs, labels):
+        scale, offset = (
+            (ops.cast(ops.take(table, labels, axis=0), "float32") * step)[:, None, None, :]
+            for table, step in self.tables
+        )
+        return inputs * scale + offset
+
+
+class SubPixelConv2D(layers.Layer):
+    """A transposed convolution as a plain one.
+
+    The plain convolution gives a channel for each pixel of a stride, which are then rearranged to
+    pixels (Shi et al., arXiv:1609.05158).
+
+    Args:
+        filters: Output channels.
+        taps: (height, width) of the plain kernel.
+        strides: (rows, columns) of the transposed convolution.
+        crop: (rows, columns) to drop from the start of its whole output.
+        size: (height, width) of the output.
+        activation: As of `keras.layers.Conv2D`.
+        **kwargs: Of `keras.layers.Layer`.
+    """
+
+    def __init__(self, filters, taps, strides, crop, size, activation=None, **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.taps, self.strides = filters, taps, strides
+        self.crop, self.size = crop, size
+        self.activation = keras.activations.get(activation)
+
+    def build(self, input_shape):
+        channels = self.strides[0] * self.strides[1] * self.filters
+        self.kernel = _add_kernel(self, "kernel", (*self.taps, input_shape[-1], channels))
+        self.bias = self.add_weight(name="bias", shape=(channels,))
+
+    def call(self, inputs):
+        margins = [(taps - 1, taps - 1) for taps in self.taps]
+        x = _conv(ops.pad(inputs, [(0, 0), *margins, (0, 0)]), self.kernel) + self.bias
+        x = _channels_to_rows(x, self.strides[0])
+        x = ops.reshape(x, (-1, x.shape[1], self.strides[1] * x.shape[2], self.filters))
+        (top, left), (height, width) = self.crop, self.size
+        return self.activation(x[:, top : top + height, left : left + width])
+
+
+class DifferenceUpsampleConv2D(layers.Layer):
+    """`UpsampleConv2D` with 9 multiplications an input pixel, channel and filter, not 16 or 36.
+
+    In one dimension, with kernel (a, b, c) and s = a + b + c, two outputs take three products:
+
+        a x[i-1] + (b + c) x[i] = s x[i] - a (x[i] - x[i-1])
+        (a + b) x[i] + c x[i+1] = s x[i] + c (x[i+1] - x[i])
+
+    one with x and two with its differences. In two dimensions it is applied to rows and columns,
+    in the manner of Winograd's minimal filtering. The nine 1x1 kernels are linear in the 3x3 one.
+
+    Args:
+        filters: Output channels.
+        **kwargs: Of `keras.layers.Layer`.
+    """
+
+    def __init__(self, filters, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+
+    def build(self, input_shape):
+        for name, count in (("mean", 1), ("rows", 2), ("columns", 2), ("corners", 4)):
+            shape = (1, 1, input_shape[-1], count * self.filters)
+            setattr(self, name, _add_kernel(self, name, shape))
+        self.bias = self.add_weight(name="bias", shape=(self.filters,))
+
+    @staticmethod
+    def weights_of(kernel, bias):
+        """Returns the weights, in the order of `set_weights`, for a kernel (3, 3, in, out)."""
+        a, b, c = np.asarray(kernel, np.float64)
+        mean, after, before = a + b + c, c, -a  # over rows; each (3, in, out), over columns
+
+        def products(rows):
+            a, b, c = rows
+            return a + b + c, np.concatenate([c, -a], axis=-1)
+
+        (mean, columns), (after, after_columns), (before, before_columns) = map(
+            products, (mean, after, before)
+        )
+        rows = np.concatenate([after, before], axis=-1)
+        corners = np.concatenate([after_columns, before_columns], axis=-1)
+        kernels = (x[None, None] for x in (mean, rows, columns, corners))
+        return [*(part for kernel in kernels for part in _split(kernel)), np.asarray(bias)]
+
+    def call(self, inputs):
+        height, width = inputs.shape[1:3]
+        center = self._upsample_rows(inputs, self.mean, self.rows)
+        center = ops.image.resize(
+            center + self.bias, (2 * height, 2 * width), interpolation="nearest"
+        )
+        sides = self._upsample_rows(_differences(inputs, 2), self.columns, self.corners)
+        # Channels in pairs side by side are columns.
+        sides = ops.reshape(sides, (-1, 2 * height, 2 * width + 2, self.filters))
+        return center + sides[:, :, 1:-1]
+
+    def _upsample_rows(self, x, mean, rows):
+        height, width = x.shape[1:3]
+        center = ops.image.resize(_conv(x, mean), (2 * height, width), interpolation="nearest")
+        sides = _channels_to_rows(_conv(_differences(x, 1), rows), 2)
+        return center + sides[:, 1:-1]
+
+
+def _is_plain(layer):
+    """Whether a transposed convolution has none of Keras's rarer options."""
+    return (
+        layer.output_padding is None
+        and layer.dilation_rate == (1, 1)
+        and layer.data_format == "channels_last"
+    )
+
+
+def _doubles(layer):
+    return layer.size == (2, 2) and layer.interpolation == "nearest"
+
+
+def _add_kernel(layer, name, shape):
+    """Adds the weights of a kernel, in parts."""
+    *spatial, channels = shape
+    count = _parts(4 * int(np.prod(shape)))
+    sizes = [len(part) for part in np.array_split(np.arange(channels), count)]
+    return [
+        layer.add_weight(name=f"{name}{i}", shape=(*spatial, size)) for i, size in enumerate(sizes)
+    ]
+
+
+def _parts(size):
+    return -(-size // _LARGEST_KERNEL)
+
+
+def _split(kernel):
+    return np.array_split(kernel, _parts(4 * kernel.size), axis=-1)
+
+
+def _conv(x, kernel):
+    """A "valid" convolution with the parts of a kernel."""
+    parts = [ops.conv(x, part) for part in kernel]
+    return parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=-1)
+
+
+def _bias(layer):
+    return np.asarray(layer.bias) if layer.use_bias else np.zeros(layer.filters, np.float32)
+
+
+def _upsample(x):
+    # UpSampling2D repeats rows, then columns: four operations.
+    return ops.image.resize(x, (2 * x.shape[1], 2 * x.shape[2]), interpolation="nearest")
+
+
+def _upsample_conv(layer, x):
+    if x.shape[1] <= _DIFFERENCES:
+        weights = DifferenceUpsampleConv2D.weights_of(layer.kernel, _bias(layer))
+        return with_weights(DifferenceUpsampleConv2D(layer.filters), weights, x)
+    kernel, size = layer.transposed_kernel(), [2 * n for n in x.shape[1:3]]
+    return _sub_pixel(x, np.asarray(kernel), _bias(layer), (2, 2), (1, 1), size)
+
+
+def _conv_in_parts(layer, x):
+    kernels = _split(np.asarray(layer.kernel))
+    if len(kernels) == 1:
+        return copied(layer, x)
+    biases = np.array_split(_bias(layer), len(kernels))
+    parts = []
+    for i, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
+        config = {**layer.get_config(), "filters": len(bias), "use_bias": True, "dtype": "float32"}
+        conv = layers.Conv2D.from_config({**config, "name": f"{layer.name}.part{i + 1}"})
+        parts.append(with_weights(conv, [kernel, bias], x))
+    return layers.Concatenate()(parts)
+
+
+def _transposed_conv(layer, x):
+    kernel = np.asarray(layer.kernel)
+    # "valid" is the whole output, "same" the middle of it, the smaller half of the rest before.
+    rest = [max(k - s, 0) for k, s in zip(kernel.shape[:2], layer.strides, strict=True)]
+    same = layer.padding == "same"
+    size = [
+        s * n + (0 if same else r)
+        for s, n, r in zip(layer.strides, x.shape[1:3], rest, strict=True)
+    ]
+    crop = [r // 2 if same else 0 for r in rest]
+    return _sub_pixel(x, kernel, _bias(layer), layer.strides, crop, size, layer.activation)
+
+
+def _sub_pixel(x, kernel, bias, strides, crop, size, activation=None):
+    *spatial, filters, channels = kernel.shape
+    taps = [-(-k // s) for k, s in zip(spatial, strides, strict=True)]
+    missing = [t * s - k for t, s, k in zip(taps, strides, spatial, strict=True)]
+    kernel = np.pad(kernel, [(0, missing[0]), (0, missing[1]), (0, 0), (0, 0)])
+    # Output row stride * q + r takes row r + stride * j of the kernel from input row q - j.
+    kernel = kernel.reshape(taps[0], strides[0], taps[1], strides[1], filters, channels)
+    kernel = kernel[::-1, :, ::-1].transpose(0, 2, 5, 1, 3, 4).reshape(*taps, channels, -1)
+    conv = SubPixelConv2D(filters, taps, strides, crop, size, activation)
+    return with_weights(conv, [*_split(kernel), np.tile(bias, strides[0] * strides[1])], x)
+
+
+def _channels_to_rows(x, count):
+    """(height, width, count c) to (count height, width, c)."""
+    _, height, width, channels = x.shape
+    x = ops.reshape(x, (-1, height, width, count, channels // count))
+    x = ops.transpose(x, (0, 1, 3, 2, 4))
+    return ops.reshape(x, (-1, count * height, width, channels // count))
+
+
+def _differences(x, axis):
+    """x[i] - x[i - 1] along an axis, with zeros around x: one more than there are."""
+    kernel = np.array([-1.0, 1.0], np.float32).reshape((2, 1) if axis == 1 else (1, 2))
+    kernel = np.tile(kernel[:, :, None, None], (1, 1, x.shape[-1], 1))
+    pads = [(0, 0)] * 4
+    pads[axis] = (1, 1)
+    return ops.depthwise_conv(ops.pad(x, pads), kernel)
