@@ -12,7 +12,6 @@ skipped_images.txt      images that could not be read, if any
 
 import contextlib
 import csv
-import fcntl
 import os
 import shutil
 from pathlib import Path
@@ -106,6 +105,8 @@ class Run:
         Raises:
             InputError: Another export of the run is going on, or there is one already.
         """
+        import fcntl  # not on Windows, where a run can be trained all the same
+
         self.check_export(overwrite)
         partial, old = (self.export.with_name(f"export.{name}") for name in ("partial", "old"))
         descriptor = os.open(self.path, os.O_RDONLY)

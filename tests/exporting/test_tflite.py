@@ -4,7 +4,9 @@ import keras
 import numpy as np
 import pytest
 from generators import trained
+from programs import REPOSITORY
 
+from keras_sagan import config
 from keras_sagan.exporting import PRECISIONS, convert_to_tflite
 from keras_sagan.exporting.device import device_model
 from keras_sagan.exporting.inference import inference_model
@@ -12,11 +14,12 @@ from keras_sagan.exporting.metadata import add_metadata
 from keras_sagan.exporting.quantize import psnr, scope
 from keras_sagan.exporting.signatures import SIGNATURES
 from keras_sagan.exporting.tflite import converted
-from keras_sagan.models import DCGANGenerator
+from keras_sagan.models import FAMILIES, DCGANGenerator
 from keras_sagan.sampling import generator_inputs, sample
 
 litert = pytest.importorskip("ai_edge_litert.interpreter")
 
+CONFIGS = REPOSITORY / "configs"
 # dB to the Keras model, which a trained one must keep too.
 LEAST = {"float32": 60, "float16": 45, "dynamic_int8": 30, "int8": 28}
 
@@ -143,3 +146,21 @@ def test_what_cannot_be_converted_is_named():
         convert_to_tflite(generator, "int4")
     with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
         convert_to_tflite(generator, batch_size=0)
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_configuration_converts(path):
+    model = config.load(path, ["model.width=8"]).model
+    options = model.model_dump(exclude={"family"}, exclude_none=True)
+    options["num_classes"] = 2 if model.num_classes == "auto" else model.num_classes
+    generator = FAMILIES[model.family][0](**options)
+    file, _ = convert_to_tflite(generator)
+    interpreter = litert.Interpreter(model_content=file)
+    generate = interpreter.get_signature_runner("generate")
+    shapes = generate.get_input_details()
+    values = {name: np.zeros(x["shape"], x["dtype"]) for name, x in shapes.items()}
+    size = model.image_size
+    assert generate(**values)["image"].shape == (1, size, size, 3)
+    operations = [x["op_name"] for x in interpreter._get_ops_details()]
+    assert len(operations) < 500 and not any("Flex" in name for name in operations)
+    assert {"WHILE", "TRANSPOSE_CONV"}.isdisjoint(operations)
