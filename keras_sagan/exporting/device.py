@@ -53,6 +53,9 @@ def _rebuild(layer, precision, *args, **kwargs):
         return _upsample(*args)
     if precision in _TABLE_DTYPES and isinstance(layer, ClassScaleOffset):
         return StoredClassScaleOffset(layer, _TABLE_DTYPES[precision])(*args, **kwargs)
+    if isinstance(layer, SelfAttention2D):  # a loop over blocks is slow there, or unknown
+        dense = SelfAttention2D.from_config({**layer.get_config(), "query_block": None})
+        return with_weights(dense, layer.get_weights(), *args)
     if isinstance(layer, layers.Conv2D) and layer.groups == 1:
         return _conv_in_parts(layer, *args)
     return copied(layer, *args, **kwargs)

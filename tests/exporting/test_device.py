@@ -5,7 +5,7 @@ from generators import trained
 
 from keras_sagan.exporting.device import DifferenceUpsampleConv2D, device_model
 from keras_sagan.exporting.inference import inference_model
-from keras_sagan.layers import UpsampleConv2D
+from keras_sagan.layers import SelfAttention2D, UpsampleConv2D
 from keras_sagan.sampling import generator_inputs
 
 RNG = np.random.default_rng(0)
@@ -130,3 +130,14 @@ def test_a_layer_that_is_used_twice():
     model = keras.Model(inputs, relu(conv(relu(conv(inputs)))))
     x = RNG.normal(size=(2, 4, 4, 3)).astype("float32")
     np.testing.assert_allclose(device_model(inference_model(model))(x), model(x), atol=1e-5)
+
+
+def test_attention_in_blocks_is_dense_on_devices():
+    inputs = keras.Input((6, 6, 8))
+    attention = SelfAttention2D(query_block=5)
+    model = keras.Model(inputs, attention(inputs))
+    attention.gamma.assign(0.7)
+    x = RNG.normal(size=(2, 6, 6, 8)).astype("float32")
+    device = device_model(inference_model(model))
+    assert device.layers[1].query_block is None
+    np.testing.assert_allclose(device(x), model(x), atol=1e-5)

@@ -4,6 +4,7 @@ import pytest
 from layers.contract import check_layer
 
 from keras_sagan.layers import SelfAttention2D, SpectralNorm
+from keras_sagan.layers.blockwise_attention import blockwise_attention
 
 RNG = np.random.default_rng(0)
 FORMS = {
@@ -129,3 +130,83 @@ def test_contract(form, tmp_path):
     x = RNG.normal(size=(2, 6, 6, 16)).astype("float32")
     make = keras.saving.register_keras_serializable(f"test_{form}")(Started)
     check_layer(lambda: make(**FORMS[form]), x, tmp_path, tolerance=2e-3)
+
+
+# 80 queries: as blocks of themselves, of a divisor, of what does not divide, and of one.
+@pytest.mark.parametrize("block", [80, 16, 33, 1, 1000])
+@pytest.mark.parametrize("form", FORMS)
+def test_blocks_of_queries_give_the_equations(form, block):
+    x = RNG.normal(size=(2, 8, 10, 16)).astype("float32")
+    layer = SelfAttention2D(query_block=block, **FORMS[form])
+    layer.build(x.shape)
+    layer.gamma.assign(0.7)
+    expected, _ = reference(layer, x)
+    np.testing.assert_allclose(np.asarray(layer(x)), expected, rtol=1e-5, atol=1e-5)
+
+
+def attention_gradients(query, key, value, weights):
+    """Of the sum of `weights * softmax(query key') value`, in NumPy, float64."""
+    logits = query @ key.transpose(0, 2, 1)
+    attention = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    attention /= attention.sum(axis=-1, keepdims=True)
+    d_attention = weights @ value.transpose(0, 2, 1)
+    mean = (d_attention * attention).sum(axis=-1, keepdims=True)
+    d_logits = attention * (d_attention - mean)
+    return (
+        d_logits @ key,
+        d_logits.transpose(0, 2, 1) @ query,
+        attention.transpose(0, 2, 1) @ weights,
+    )
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    [("float32", 1e-5), ("bfloat16", 2e-2)],  # 8 bits of mantissa: 4e-3 a rounding
+)
+@pytest.mark.parametrize("block", [12, 5, 1])
+def test_gradients_through_blocks(block, dtype, tolerance):
+    arrays = [RNG.normal(size=(2, *shape)) for shape in ((12, 3), (7, 3), (7, 5), (12, 5))]
+    expected = attention_gradients(*arrays)
+    tensors = [keras.ops.convert_to_tensor(a, dtype) for a in arrays]
+    found = gradients_of(
+        lambda q, k, v: keras.ops.sum(
+            keras.ops.cast(blockwise_attention(q, k, v, block) * tensors[3], "float32")
+        ),
+        tensors[:3],
+    )
+    for gradient, exact in zip(found, expected, strict=True):
+        assert keras.backend.standardize_dtype(gradient.dtype) == dtype
+        gradient = np.asarray(keras.ops.cast(gradient, "float32"))
+        assert np.abs(gradient - exact).max() < tolerance * np.abs(exact).max()
+
+
+def gradients_of(function, tensors):
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.jit(jax.grad(function, argnums=tuple(range(len(tensors)))))(*tensors)
+    import tensorflow as tf
+
+    @tf.function
+    def gradients():
+        with tf.GradientTape() as tape:
+            tape.watch(tensors)
+            value = function(*tensors)
+        return tape.gradient(value, tensors)
+
+    return gradients()
+
+
+def test_auto_takes_blocks_where_the_map_is_large():
+    layer = SelfAttention2D()
+    small, large, unknown = (keras.Input((n, 8)) for n in (64, 16384, None))
+    assert layer._queries_at_a_time(small, small) is None
+    assert layer._queries_at_a_time(unknown, unknown) is None
+    assert 1 <= layer._queries_at_a_time(large, large) < 16384
+    assert SelfAttention2D(query_block=None)._queries_at_a_time(large, large) is None
+
+
+@pytest.mark.parametrize("block", [0, -1, 2.5, "all", True])
+def test_other_blocks_are_named(block):
+    with pytest.raises(ValueError, match='query_block must be "auto", None or a number from 1 on'):
+        SelfAttention2D(query_block=block)
