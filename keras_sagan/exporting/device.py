@@ -37,7 +37,7 @@ def device_model(model, precision="float32"):
 
     def rebuild(layer, *args, **kwargs):
         outputs = _rebuild(layer, precision, *args, **kwargs)
-        if not isinstance(layer, SelfAttention2D):
+        if isinstance(layer, layers.Layer) and not isinstance(layer, SelfAttention2D):
             outputs._keras_history.operation.name = f"{layer.name}."
         return outputs
 

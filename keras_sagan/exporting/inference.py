@@ -44,9 +44,7 @@ def inference_model(generator):
             return with_weights(layer, tables, *args, **kwargs)
         if isinstance(layer, keras.layers.BatchNormalization) and _is_of_channels(layer, *args):
             return _normalized(layer, *args)
-        if isinstance(layer, keras.layers.Layer):
-            return copied(layer, *args, **kwargs)
-        return layer(*args, **kwargs)  # a function of keras.ops
+        return copied(layer, *args, **kwargs)
 
     return rebuilt(generator, rebuild)
 
@@ -133,6 +131,8 @@ def _itself(layer):
 
 def copied(layer, *args, weights=None, name=None, **kwargs):
     """Calls a new layer like another one, in float32, with its weights and name or other ones."""
+    if not isinstance(layer, keras.layers.Layer):  # a function of keras.ops, which has no state
+        return layer(*args, **kwargs)
     config = {**layer.get_config(), "dtype": "float32", "name": name or layer.name}
     if weights is not None and "use_bias" in config:
         config["use_bias"] = len(weights) > 1

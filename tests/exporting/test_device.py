@@ -141,3 +141,13 @@ def test_attention_in_blocks_is_dense_on_devices():
     device = device_model(inference_model(model))
     assert device.layers[1].query_block is None
     np.testing.assert_allclose(device(x), model(x), atol=1e-5)
+
+
+def test_functions_of_keras_ops_stay():
+    inputs = keras.Input((4, 4, 3))
+    x = keras.layers.Conv2D(3, 3, padding="same")(inputs)
+    model = keras.Model(inputs, keras.ops.tanh(x) * 2.0)
+    names = [operation.name for operation in model.operations]
+    x = RNG.normal(size=(2, 4, 4, 3)).astype("float32")
+    np.testing.assert_allclose(device_model(inference_model(model))(x), model(x), atol=1e-5)
+    assert [operation.name for operation in model.operations] == names
