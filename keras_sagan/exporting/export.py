@@ -13,7 +13,7 @@ from keras_sagan import config as config_module
 from keras_sagan import pictures
 from keras_sagan.errors import InputError
 from keras_sagan.exporting import PRECISIONS
-from keras_sagan.exporting.metadata import LABELS_FILE, add_metadata
+from keras_sagan.exporting.metadata import LABELS_FILE, add_metadata, labels_text
 from keras_sagan.exporting.report import PICTURES, Report
 from keras_sagan.exporting.saved_model import write_saved_model
 from keras_sagan.exporting.tflite import convert_to_tflite
@@ -61,7 +61,7 @@ def _write(run, folder, precisions, batch_size):
     weights_sha256 = _sha256(run.checkpoint(step) / "generator.keras")
     labels = run.class_names()
     if labels is not None:
-        (folder / LABELS_FILE).write_text("".join(f"{x}\n" for x in labels), encoding="utf-8")
+        (folder / LABELS_FILE).write_text(labels_text(labels), encoding="utf-8")
     yield "SavedModel ..."
     write_saved_model(generator, str(folder / "saved_model" / "1"))
     write_warmup(folder / "saved_model" / "1")

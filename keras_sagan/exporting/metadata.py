@@ -30,6 +30,11 @@ _DESCRIPTIONS = {
 _MAP = "How much each location (row) of a feature map attends to each location (column), row-major."
 
 
+def labels_text(labels):
+    """Returns the content of `labels.txt`."""
+    return "".join(f"{label}\n" for label in labels)
+
+
 def add_metadata(model, name, description, labels=None):
     """Adds standard metadata to a TF Lite file.
 
@@ -62,7 +67,7 @@ def add_metadata(model, name, description, labels=None):
     with zipfile.ZipFile(file, "a") as archive:  # stored, not deflated
         if labels is not None:
             # A ZipInfo of a fixed date: the same model gives the same file.
-            archive.writestr(zipfile.ZipInfo(LABELS_FILE), "".join(f"{x}\n" for x in labels))
+            archive.writestr(zipfile.ZipInfo(LABELS_FILE), labels_text(labels))
     return file.getvalue()
 
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from generators import trained
+from generators import check_same_pictures, trained
 from PIL import Image
 from programs import run
 
@@ -113,18 +113,17 @@ def drawn(path, *arguments, count, columns):
     return np.array([page[y : y + 2 * SIZE : 2, x : x + 2 * SIZE : 2] for y, x in corners])
 
 
-def check_same_pictures(images, expected):
-    """At most one grey level apart, at least 99.9 % of the values equal."""
+def check_pictures(images, expected):
+    """The same pictures, which differ from each other."""
     assert expected.std() > 30 and np.abs(np.diff(expected.astype(int), axis=0)).mean() > 5
-    difference = np.abs(images.astype(int) - expected.astype(int))
-    assert difference.max() <= 1 and (difference == 0).mean() >= 0.999
+    check_same_pictures(images, expected)
 
 
 @pytest.mark.parametrize("name", ["classes", "plain"])
 def test_pictures_are_those_of_keras(name, generators, files):
     """Classes in turn; the file without classes takes three a call, so ten need padding."""
     images = drawn(files[name], "--seed", 5, "--count", 10, count=10, columns=8)
-    check_same_pictures(images, sample(generators[name], range(5, 15)))
+    check_pictures(images, sample(generators[name], range(5, 15)))
 
 
 @pytest.mark.parametrize("label", ["1", CLASSES[1]])
@@ -132,7 +131,7 @@ def test_label_and_truncation(label, generators, files):
     options = ("--count", 3, "--label", label, "--truncation", 0.7, "--seed", 2**31 - 3)
     images = drawn(files["classes"], *options, count=3, columns=3)
     seeds = range(2**31 - 3, 2**31)
-    check_same_pictures(images, sample(generators["classes"], seeds, [1] * 3, truncation=0.7))
+    check_pictures(images, sample(generators["classes"], seeds, [1] * 3, truncation=0.7))
 
 
 @pytest.mark.parametrize("name", ["classes", "plain"])
@@ -147,7 +146,7 @@ def test_interpolation_goes_from_seed_to_seed_along_the_arc(name, generators, fi
     if name == "classes":
         inputs["label"] = np.array([5 % 3] * 3, np.int32)  # all of the first one's class
     expected = to_uint8(generators[name].predict(inputs, verbose=0))
-    check_same_pictures(images[[0, 2, 4]], expected)
+    check_pictures(images[[0, 2, 4]], expected)
     steps = np.abs(np.diff(images.astype(int), axis=0)).mean((1, 2, 3))
     assert steps.min() > 1  # the pictures between are neither end
 
@@ -156,7 +155,7 @@ def test_interpolation_from_a_seed_to_itself(generators, files):
     options = ("--interpolate", 5, 5, "--count", 2, "--label", 1)
     images = drawn(files["classes"], *options, count=2, columns=2)
     expected = sample(generators["classes"], [5, 5, 6], [1, 1, 1])
-    check_same_pictures(np.concatenate([images, expected[2:]]), expected)
+    check_pictures(np.concatenate([images, expected[2:]]), expected)
 
 
 @pytest.mark.parametrize("name", ["classes", "plain"])
@@ -166,7 +165,7 @@ def test_attention_shows_where_the_location_looks(name, generators, files):
     tiles = drawn(files[name], *options, count=12, columns=3).reshape(4, 3, SIZE, SIZE, 3)
     inputs = generator_inputs(generators[name], range(3, 7))
     expected = models.with_attention_maps(generators[name]).predict(inputs, verbose=0)
-    check_same_pictures(tiles[:, 0], to_uint8(expected["output"]))
+    check_pictures(tiles[:, 0], to_uint8(expected["output"]))
     for size, column in ((8, 1), (16, 2)):
         for tile, maps in zip(tiles[:, column], expected[f"attention{size}"], strict=True):
             cell = SIZE // size

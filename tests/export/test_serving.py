@@ -16,21 +16,20 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import yaml
+from generators import check_same_pictures, trained
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 from google.protobuf.json_format import MessageToDict
 from PIL import Image
 from programs import REPOSITORY, run
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from keras_sagan import models
 from keras_sagan.exporting import write_saved_model
 from keras_sagan.exporting.warmup import BATCH_SIZES, write_warmup
-from keras_sagan.sampling import generator_inputs, sample
+from keras_sagan.sampling import sample
 
 grpc = pytest.importorskip("grpc")
 pytest.importorskip("tensorflow_serving")
@@ -64,26 +63,11 @@ main()
 
 
 class Exported:
-    """A small generator whose statistics are not as they start, and its SavedModel."""
+    """A small generator, and its SavedModel."""
 
     def __init__(self, folder, num_classes):
         self.num_classes = num_classes
-        self.generator = models.DCGANGenerator(
-            image_size=32, num_classes=num_classes, latent_dim=8, width=8, attention=(16,)
-        )
-        rng = np.random.default_rng(0)
-        for seed in range(3):
-            inputs = generator_inputs(self.generator, range(8 * seed, 8 * seed + 8))
-            self.generator(inputs, training=True)
-        for layer in models.attention_layers(self.generator):
-            layer.gamma.assign(0.5)
-        for layer in self.generator._flatten_layers():
-            if isinstance(layer, keras.layers.BatchNormalization):
-                mean, variance = layer.moving_mean, layer.moving_variance
-                mean.assign(mean + rng.normal(0, 0.1, mean.shape))
-                variance.assign(variance * rng.uniform(0.5, 1.5, variance.shape))
-        for weight in self.generator.trainable_weights:  # classes start out alike
-            weight.assign(weight + rng.normal(0, 0.05, weight.shape))
+        self.generator = trained("dcgan", num_classes)
         self.path = folder / "saved_model" / "1"
         write_saved_model(self.generator, str(self.path))
         self.warmup = write_warmup(self.path)
@@ -104,16 +88,8 @@ class Exported:
         return {name: inputs[name] for name in self.definition["sample"].inputs}
 
 
-def check_same_pictures(images, expected):
-    """At most one grey level apart, at least 99.9 % of the values equal."""
-    assert images.dtype == expected.dtype == np.uint8
-    difference = np.abs(images.astype(int) - expected.astype(int))
-    assert difference.max() <= 1 and (difference == 0).mean() >= 0.999
-
-
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    keras.utils.set_random_seed(0)
     return {name: Exported(tmp_path_factory.mktemp(name), MODELS[name]) for name in MODELS}
 
 

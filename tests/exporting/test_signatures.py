@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from generators import trained
+from generators import check_same_pictures, trained
 from programs import run
 
 from keras_sagan import models
@@ -60,13 +60,6 @@ def requests(seeds, labels, truncation):
         "label": np.array(labels, np.int32),
         "truncation": np.float32(truncation),
     }
-
-
-def check_same_pictures(images, expected):
-    """At most one grey level apart, at least 99.9 % of the values equal."""
-    assert images.dtype == expected.dtype == np.uint8
-    difference = np.abs(images.astype(int) - expected.astype(int))
-    assert difference.max() <= 1 and (difference == 0).mean() >= 0.999
 
 
 def test_a_seed_gives_the_same_picture_everywhere(tmp_path):
