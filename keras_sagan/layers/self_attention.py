@@ -3,11 +3,10 @@
 import keras
 from keras import ops
 
-from keras_sagan.layers.blockwise_attention import blockwise_attention, dense_attention
+from keras_sagan.layers.attention import blockwise_attention, dense_attention
 from keras_sagan.layers.spectral_norm import SpectralNorm
 
-# Entries of the map of a picture up to which "auto" holds all of it, and of a block beyond. Blocks
-# take up to a tenth longer in training, and a third to a fifth of the memory.
+# Entries of the map of a picture up to which "auto" holds all of it, and of a block beyond.
 _DENSE = 1 << 20
 _BLOCK = 1 << 20
 
@@ -120,11 +119,10 @@ class SelfAttention2D(keras.layers.Layer):
         query = self._flatten(self.query(inputs))
         key = self._flatten(self._pool(self.key(inputs)))
         value = self._flatten(self._pool(self.value(inputs)))
-        block = None if return_attention else self._queries_at_a_time(query, key)
-        if block is None:
+        if return_attention:
             attended, attention = dense_attention(query, key, value)
         else:
-            attended = blockwise_attention(query, key, value, block)
+            attended = self._attend(query, key, value)
         attended = ops.reshape(attended, (*ops.shape(inputs)[:-1], value.shape[-1]))
         if self.output_projection:
             attended = self.output_conv(attended)
@@ -144,14 +142,21 @@ class SelfAttention2D(keras.layers.Layer):
         )
         return config
 
-    def _queries_at_a_time(self, query, key):
-        """The number of queries of a block, or None for all at once."""
-        queries, keys = query.shape[1], key.shape[1]
-        if not (isinstance(queries, int) and isinstance(keys, int)):
-            return None
-        if self.query_block == "auto":
-            return None if queries * keys <= _DENSE else max(_BLOCK // keys, 1)
-        return self.query_block
+    def _attend(self, query, key, value):
+        block, queries, keys = self.query_block, query.shape[1], key.shape[1]
+        if block is None or not (isinstance(queries, int) and isinstance(keys, int)):
+            return dense_attention(query, key, value)[0]
+        if block == "auto":
+            block = None if queries * keys <= _DENSE else max(_BLOCK // keys, 1)
+        if keras.backend.backend() == "tensorflow":
+            from keras_sagan.layers import tensorflow_attention
+
+            if block is None:
+                return tensorflow_attention.dense_attention(query, key, value)
+            return tensorflow_attention.blockwise_attention(query, key, value, block)
+        if block is None:
+            return dense_attention(query, key, value)[0]
+        return blockwise_attention(query, key, value, block)
 
     def _convolution(self, name, channels, input_shape):
         layer = keras.layers.Conv2D(

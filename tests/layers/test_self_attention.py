@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 from layers.contract import check_layer
 
-from keras_sagan.layers import SelfAttention2D, SpectralNorm
-from keras_sagan.layers.blockwise_attention import blockwise_attention
+from keras_sagan.layers import SelfAttention2D, SpectralNorm, attention, self_attention
 
 RNG = np.random.default_rng(0)
 FORMS = {
@@ -163,21 +162,32 @@ def attention_gradients(query, key, value, weights):
     ("dtype", "tolerance"),
     [("float32", 1e-5), ("bfloat16", 2e-2)],  # 8 bits of mantissa: 4e-3 a rounding
 )
-@pytest.mark.parametrize("block", [12, 5, 1])
-def test_gradients_through_blocks(block, dtype, tolerance):
-    arrays = [RNG.normal(size=(2, *shape)) for shape in ((12, 3), (7, 3), (7, 5), (12, 5))]
+@pytest.mark.parametrize("block", [None, 12, 5, 1])
+def test_gradients(block, dtype, tolerance):
+    arrays = [RNG.normal(size=(3, *shape)) for shape in ((12, 3), (7, 3), (7, 5), (12, 5))]
     expected = attention_gradients(*arrays)
     tensors = [keras.ops.convert_to_tensor(a, dtype) for a in arrays]
+    attend = evaluation(block)
     found = gradients_of(
-        lambda q, k, v: keras.ops.sum(
-            keras.ops.cast(blockwise_attention(q, k, v, block) * tensors[3], "float32")
-        ),
+        lambda q, k, v: keras.ops.sum(keras.ops.cast(attend(q, k, v) * tensors[3], "float32")),
         tensors[:3],
     )
     for gradient, exact in zip(found, expected, strict=True):
         assert keras.backend.standardize_dtype(gradient.dtype) == dtype
         gradient = np.asarray(keras.ops.cast(gradient, "float32"))
         assert np.abs(gradient - exact).max() < tolerance * np.abs(exact).max()
+
+
+def evaluation(block):
+    """The function that attends under this backend, in blocks or with all queries at once."""
+    module = attention
+    if keras.backend.backend() == "tensorflow":
+        from keras_sagan.layers import tensorflow_attention as module
+    if block is not None:
+        return lambda q, k, v: module.blockwise_attention(q, k, v, block)
+    if module is attention:
+        return lambda q, k, v: attention.dense_attention(q, k, v)[0]
+    return module.dense_attention
 
 
 def gradients_of(function, tensors):
@@ -197,13 +207,92 @@ def gradients_of(function, tensors):
     return gradients()
 
 
-def test_auto_takes_blocks_where_the_map_is_large():
+@pytest.mark.parametrize("block", [None, 5])
+def test_second_derivatives(block):
+    # Of the squared norm of the gradient, as in a gradient penalty, by differences in float64.
+    arrays = [RNG.normal(size=(2, *shape)) for shape in ((8, 3), (6, 3), (6, 4), (8, 4))]
+    attend = evaluation(block)
+
+    def penalty(*arrays):
+        return sum(np.square(g).sum() for g in attention_gradients(*arrays, arrays_weights))
+
+    arrays_weights = arrays.pop()
+    tensors = [keras.ops.convert_to_tensor(a, "float32") for a in arrays]
+    weights = keras.ops.convert_to_tensor(arrays_weights, "float32")
+    found = penalty_gradients(lambda q, k, v: keras.ops.sum(attend(q, k, v) * weights), tensors)
+    step = 1e-5
+    for i, gradient in enumerate(found):
+        direction = RNG.normal(size=arrays[i].shape)
+        up, down = (
+            penalty(*(a + s * step * direction if j == i else a for j, a in enumerate(arrays)))
+            for s in (1, -1)
+        )
+        expected = (up - down) / (2 * step)
+        scale = np.abs(np.asarray(gradient) * direction).sum()
+        assert np.sum(np.asarray(gradient) * direction) == pytest.approx(expected, abs=1e-4 * scale)
+
+
+def penalty_gradients(function, tensors):
+    if keras.backend.backend() == "jax":
+        import jax
+
+        def penalty(*tensors):
+            gradients = jax.grad(function, argnums=(0, 1, 2))(*tensors)
+            return sum(keras.ops.sum(keras.ops.square(g)) for g in gradients)
+
+        return jax.grad(penalty, argnums=(0, 1, 2))(*tensors)
+    import tensorflow as tf
+
+    @tf.function
+    def gradients():
+        with tf.GradientTape() as outer:
+            outer.watch(tensors)
+            with tf.GradientTape() as inner:
+                inner.watch(tensors)
+                value = function(*tensors)
+            first = inner.gradient(value, tensors)
+            penalty = tf.add_n([tf.reduce_sum(tf.square(g)) for g in first])
+        return outer.gradient(penalty, tensors)
+
+    return gradients()
+
+
+def test_auto_takes_blocks_where_the_map_is_large(monkeypatch):
+    module = attention
+    if keras.backend.backend() == "tensorflow":
+        from keras_sagan.layers import tensorflow_attention as module
+    blocks = []
+    blockwise = module.blockwise_attention
+
+    def noted(query, key, value, block):
+        blocks.append(block)
+        return blockwise(query, key, value, block)
+
+    monkeypatch.setattr(module, "blockwise_attention", noted)
+    monkeypatch.setattr(self_attention, "blockwise_attention", noted)
+    monkeypatch.setattr(self_attention, "_DENSE", 64 * 16)
+    monkeypatch.setattr(self_attention, "_BLOCK", 128)
     layer = SelfAttention2D()
-    small, large, unknown = (keras.Input((n, 8)) for n in (64, 16384, None))
-    assert layer._queries_at_a_time(small, small) is None
-    assert layer._queries_at_a_time(unknown, unknown) is None
-    assert 1 <= layer._queries_at_a_time(large, large) < 16384
-    assert SelfAttention2D(query_block=None)._queries_at_a_time(large, large) is None
+    layer(np.ones((1, 8, 8, 16), "float32"))  # 64 queries and 16 keys
+    assert blocks == []
+    layer(np.ones((1, 8, 10, 16), "float32"))
+    assert blocks == [128 // 20]
+    SelfAttention2D(query_block=None)(np.ones((1, 8, 10, 16), "float32"))
+    assert blocks == [6]
+
+
+def test_pieces_of_the_batch_give_the_equations(monkeypatch):
+    if keras.backend.backend() == "jax":
+        pytest.skip("only TensorFlow divides the batch")
+    from keras_sagan.layers import tensorflow_attention
+
+    monkeypatch.setattr(tensorflow_attention, "_PIECE", 2 * 64 * 16)
+    x = RNG.normal(size=(5, 8, 8, 16)).astype("float32")  # two, two and one
+    layer = SelfAttention2D()
+    layer.build(x.shape)
+    layer.gamma.assign(0.7)
+    expected, _ = reference(layer, x)
+    np.testing.assert_allclose(np.asarray(layer(x)), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("block", [0, -1, 2.5, "all", True])

@@ -1,6 +1,8 @@
-"""Exact attention in blocks of queries, in memory linear in the size of the map."""
+"""Exact attention, all queries at once or in blocks in memory linear in the size of the map.
 
-import keras
+The definition and its evaluation on every backend; `tensorflow_attention.py` has TensorFlow's.
+"""
+
 from keras import ops
 
 
@@ -50,14 +52,12 @@ def _attend(query, key, value, block, blocks):
     def attend(query, key, value):
         def forward(i, outputs):
             attended, _ = dense_attention(_block(query, i, block), key, value)
-            return (_with_block(*outputs, attended, i, block),)
+            return _with_block(outputs, attended, i, block)
 
         shape = (ops.shape(query)[0], blocks * block, value.shape[-1])
-        (outputs,) = _loop(blocks, forward, (ops.zeros(shape, value.dtype),))
+        outputs = ops.fori_loop(0, blocks, forward, ops.zeros(shape, value.dtype))
 
-        def gradient(*arguments, upstream=None):
-            upstream = arguments[0] if upstream is None else upstream
-
+        def gradient(upstream):
             def backward(i, gradients):
                 d_query, d_key, d_value = gradients
                 q, d_output = _block(query, i, block), _block(upstream, i, block)
@@ -74,28 +74,12 @@ def _attend(query, key, value, block, blocks):
             # Sums over blocks in float32: there may be hundreds.
             zeros = ops.zeros_like
             start = (zeros(query), zeros(_float(key)), zeros(_float(value)))
-            d_query, d_key, d_value = _loop(blocks, backward, start)
+            d_query, d_key, d_value = ops.fori_loop(0, blocks, backward, start)
             return d_query, _cast(d_key, key), _cast(d_value, value)
 
         return outputs, gradient
 
     return attend(query, key, value)
-
-
-def _loop(count, body, state):
-    """Runs `state = body(i, state)` one after the other."""
-    if keras.backend.backend() != "tensorflow":
-        return ops.fori_loop(0, count, body, state)
-    import tensorflow as tf
-
-    # TensorFlow would begin ten at a time, each with its own block of the softmax.
-    _, *state = tf.while_loop(
-        lambda i, *_: i < count,
-        lambda i, *state: (i + 1, *body(i, state)),
-        (tf.constant(0), *state),
-        parallel_iterations=1,
-    )
-    return state
 
 
 def _block(x, i, block):
