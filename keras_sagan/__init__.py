@@ -3,7 +3,17 @@
 import importlib
 
 __version__ = "0.1.0"
-__all__ = ["GAN", "callbacks", "data", "exporting", "latents", "layers", "losses", "models"]
+__all__ = [
+    "GAN",
+    "callbacks",
+    "data",
+    "exporting",
+    "latents",
+    "layers",
+    "losses",
+    "models",
+    "sampling",
+]
 
 
 def __getattr__(name):

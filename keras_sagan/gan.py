@@ -42,6 +42,7 @@ class GAN(keras.Model):
         self.discriminator = discriminator
         self.ema_generator = None
         self.generator_optimizer = None
+        self._kept_sampler = None
         self.seed = seed
         self.conditional = "label" in generator.input
         if self.conditional != ("label" in discriminator.input):
@@ -174,13 +175,24 @@ class GAN(keras.Model):
 
         Arguments and errors are those of `keras_sagan.sampling.sample`.
         """
-        self.update_ema_generator()
-        return sampling.sample(self.sampler, seeds, labels, truncation, batch_size)
+        return self._up_to_date_sampler().sample(seeds, labels, truncation, batch_size)
+
+    def sample_batches(self, seeds, labels=None, truncation=1.0, batch_size=64):
+        """Draws pictures as `sample` does, but as an iterator of batches: for very many."""
+        return self._up_to_date_sampler().batches(seeds, labels, truncation, batch_size)
 
     @property
     def sampler(self):
         """The generator that pictures are sampled from: the averaged one if there is one."""
         return self.generator if self.ema_generator is None else self.ema_generator
+
+    def _up_to_date_sampler(self):
+        self.update_ema_generator()
+        if self._kept_sampler is None or self._kept_sampler.generator is not self.sampler:
+            self._kept_sampler = sampling.Sampler(self.sampler)
+        else:
+            self._kept_sampler.update()
+        return self._kept_sampler
 
     def update_ema_generator(self):
         """Copies the averaged weights, which Keras keeps in the optimizer, to `ema_generator`."""

@@ -4,13 +4,13 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from keras_sagan.exporting.inference import (
+from keras_sagan.layers import SelfAttention2D, UpsampleConv2D
+from keras_sagan.models.inference import (
     ClassScaleOffset,
     copied,
     rebuilt,
     with_weights,
 )
-from keras_sagan.layers import SelfAttention2D, UpsampleConv2D
 
 # Maps up to this size go by differences: beyond, moving the data takes longer than is saved.
 _DIFFERENCES = 32

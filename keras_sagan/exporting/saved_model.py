@@ -2,9 +2,9 @@
 
 from keras import layers
 
-from keras_sagan.exporting.inference import copied, inference_model, rebuilt, with_weights
 from keras_sagan.exporting.signatures import write_signatures
 from keras_sagan.layers import UpsampleConv2D
+from keras_sagan.models.inference import copied, inference_model, rebuilt, with_weights
 
 
 def write_saved_model(generator, path):

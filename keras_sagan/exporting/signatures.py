@@ -5,8 +5,9 @@ import tensorflow as tf
 from keras import ops
 
 from keras_sagan import latents
-from keras_sagan.exporting.inference import float32_policy
 from keras_sagan.models import with_attention_maps
+from keras_sagan.models.inference import float32_policy
+from keras_sagan.sampling import to_uint8
 
 SIGNATURES = ("generate", "sample", "attend")
 
@@ -47,11 +48,11 @@ def write_signatures(generator, path, batch_size=None):
         return {"image": generator(request, training=False)}
 
     def sample(request):
-        return {"image": _uint8(generator(inputs_of(request), training=False))}
+        return {"image": to_uint8(generator(inputs_of(request), training=False))}
 
     def attend(request):
         outputs = with_maps(inputs_of(request), training=False)
-        return {"image": _uint8(outputs.pop("output")), **outputs}
+        return {"image": to_uint8(outputs.pop("output")), **outputs}
 
     archive = keras.export.ExportArchive()
     archive.track(with_maps)
@@ -65,7 +66,3 @@ def write_signatures(generator, path, batch_size=None):
 def _signature(inputs):
     """One dictionary argument of tensors (shape, dtype), which keep their names in the file."""
     return [{name: tf.TensorSpec(*spec, name=name) for name, spec in inputs.items()}]
-
-
-def _uint8(image):
-    return ops.cast(ops.clip(ops.round((image + 1.0) * 127.5), 0.0, 255.0), "uint8")

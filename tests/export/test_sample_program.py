@@ -145,7 +145,7 @@ def test_interpolation_goes_from_seed_to_seed_along_the_arc(name, generators, fi
     inputs = {"latent": 0.9 * np.stack([first, middle, last])}
     if name == "classes":
         inputs["label"] = np.array([5 % 3] * 3, np.int32)  # all of the first one's class
-    expected = to_uint8(generators[name].predict(inputs, verbose=0))
+    expected = np.asarray(to_uint8(generators[name].predict(inputs, verbose=0)))
     check_pictures(images[[0, 2, 4]], expected)
     steps = np.abs(np.diff(images.astype(int), axis=0)).mean((1, 2, 3))
     assert steps.min() > 1  # the pictures between are neither end
@@ -165,7 +165,7 @@ def test_attention_shows_where_the_location_looks(name, generators, files):
     tiles = drawn(files[name], *options, count=12, columns=3).reshape(4, 3, SIZE, SIZE, 3)
     inputs = generator_inputs(generators[name], range(3, 7))
     expected = models.with_attention_maps(generators[name]).predict(inputs, verbose=0)
-    check_pictures(tiles[:, 0], to_uint8(expected["output"]))
+    check_pictures(tiles[:, 0], np.asarray(to_uint8(expected["output"])))
     for size, column in ((8, 1), (16, 2)):
         for tile, maps in zip(tiles[:, column], expected[f"attention{size}"], strict=True):
             cell = SIZE // size

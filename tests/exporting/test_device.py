@@ -4,8 +4,8 @@ import pytest
 from generators import trained
 
 from keras_sagan.exporting.device import DifferenceUpsampleConv2D, device_model
-from keras_sagan.exporting.inference import inference_model
 from keras_sagan.layers import SelfAttention2D, UpsampleConv2D
+from keras_sagan.models.inference import inference_model
 from keras_sagan.sampling import generator_inputs
 
 RNG = np.random.default_rng(0)

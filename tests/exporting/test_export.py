@@ -8,11 +8,13 @@ import zipfile
 import numpy as np
 import pytest
 import tensorflow as tf
+from generators import trained
 from PIL import Image
 from programs import run, train_arguments
 
+from keras_sagan import exporting
 from keras_sagan.data.paired_shapes import CLASS_NAMES
-from keras_sagan.exporting import PRECISIONS
+from keras_sagan.exporting import PRECISIONS, convert_to_tflite
 from keras_sagan.exporting.report import Report
 from keras_sagan.run import Run
 from keras_sagan.sampling import generator_inputs
@@ -210,3 +212,9 @@ def test_a_file_that_does_not_run_is_an_error(exported, tmp_path):
     report = Report(exported[0].load_generator())
     with pytest.raises(RuntimeError, match=r"broken\.tflite does not run"):
         report.measure(tmp_path / "broken.tflite")
+
+
+def test_what_the_package_gives_stays_what_it_is():
+    convert_to_tflite(trained("dcgan", None))  # which imports the modules
+    for name in exporting.__all__:
+        assert name == "PRECISIONS" or callable(getattr(exporting, name))

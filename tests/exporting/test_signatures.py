@@ -1,11 +1,14 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 from generators import check_same_pictures, trained
 from programs import run
 
 from keras_sagan import models
 from keras_sagan.exporting import convert_to_tflite, write_saved_model
+from keras_sagan.models.inference import inference_model
 from keras_sagan.sampling import generator_inputs, sample, to_uint8
 
 # What runs where there is no TensorFlow: importing it is an error.
@@ -85,7 +88,7 @@ def test_attend_gives_the_picture_and_its_maps(tmp_path):
     outputs, _ = run_tflite(tmp_path, generator, "attend", **request)
     assert outputs.keys() == {"image", "attention16"}
     np.testing.assert_allclose(outputs["attention16"], expected["attention16"], atol=1e-5)
-    check_same_pictures(outputs["image"], to_uint8(expected["output"]))
+    check_same_pictures(outputs["image"], np.asarray(to_uint8(expected["output"])))
 
 
 def test_signatures_share_their_weights():
@@ -125,3 +128,26 @@ def test_saved_model_takes_one_truncation_or_one_a_picture(tmp_path):
     check_same_pictures(images.numpy(), expected)
     image = call(seed=tf.constant([5]), truncation=tf.constant(0.5))["image"]
     check_same_pictures(image.numpy(), expected[:1])
+
+
+@pytest.mark.parametrize("family", ["resnet", "dcgan"])
+def test_mixed_precision_is_exported_in_float32(family, tmp_path):
+    """A training in mixed precision leaves the policy behind."""
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    mixed = trained(family)
+    model = inference_model(mixed)
+    write_saved_model(mixed, str(tmp_path / "1"))
+    file, _ = convert_to_tflite(mixed)
+    assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    keras.config.set_dtype_policy("float32")
+    full = trained(family)
+    full.set_weights(mixed.get_weights())
+    inputs = generator_inputs(full, range(1))
+    expected = full.predict(inputs, verbose=0)
+    np.testing.assert_allclose(model.predict(inputs, verbose=0), expected, atol=1e-5)
+    served = tf.saved_model.load(str(tmp_path / "1")).signatures["generate"]
+    image = served(**{name: tf.constant(value) for name, value in inputs.items()})["image"]
+    np.testing.assert_allclose(image, expected, atol=1e-5)
+    generate = Interpreter(model_content=file).get_signature_runner("generate")
+    np.testing.assert_allclose(generate(**inputs)["image"], expected, atol=1e-5)

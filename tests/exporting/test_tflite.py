@@ -9,12 +9,12 @@ from programs import REPOSITORY
 from keras_sagan import config
 from keras_sagan.exporting import PRECISIONS, convert_to_tflite
 from keras_sagan.exporting.device import device_model
-from keras_sagan.exporting.inference import inference_model
 from keras_sagan.exporting.metadata import add_metadata
 from keras_sagan.exporting.quantize import psnr, scope
 from keras_sagan.exporting.signatures import SIGNATURES
 from keras_sagan.exporting.tflite import converted
 from keras_sagan.models import FAMILIES, DCGANGenerator
+from keras_sagan.models.inference import inference_model
 from keras_sagan.sampling import generator_inputs, sample
 
 litert = pytest.importorskip("ai_edge_litert.interpreter")

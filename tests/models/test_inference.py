@@ -1,14 +1,10 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
-from ai_edge_litert.interpreter import Interpreter
 from generators import trained
 
-from keras_sagan import exporting
-from keras_sagan.exporting import convert_to_tflite, write_saved_model
-from keras_sagan.exporting.inference import inference_model
 from keras_sagan.layers import ConditionalBatchNorm, SpectralNorm
+from keras_sagan.models.inference import InferenceModel, inference_model
 from keras_sagan.sampling import generator_inputs
 
 
@@ -66,30 +62,17 @@ def test_a_norm_of_rows_keeps_them():
     np.testing.assert_allclose(inference_model(generator)(x), generator(x), atol=1e-5)
 
 
+@pytest.mark.parametrize("num_classes", [None, 3])
 @pytest.mark.parametrize("family", ["resnet", "dcgan"])
-def test_mixed_precision_is_exported_in_float32(family, tmp_path):
-    """A training in mixed precision leaves the policy behind."""
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    mixed = trained(family)
-    model = inference_model(mixed)
-    write_saved_model(mixed, str(tmp_path / "1"))
-    file, _ = convert_to_tflite(mixed)
-    assert keras.config.dtype_policy().name == "mixed_bfloat16"
-    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
-    keras.config.set_dtype_policy("float32")
-    full = trained(family)
-    full.set_weights(mixed.get_weights())
-    inputs = generator_inputs(full, range(1))
-    expected = full.predict(inputs, verbose=0)
-    np.testing.assert_allclose(model.predict(inputs, verbose=0), expected, atol=1e-5)
-    served = tf.saved_model.load(str(tmp_path / "1")).signatures["generate"]
-    image = served(**{name: tf.constant(value) for name, value in inputs.items()})["image"]
-    np.testing.assert_allclose(image, expected, atol=1e-5)
-    generate = Interpreter(model_content=file).get_signature_runner("generate")
-    np.testing.assert_allclose(generate(**inputs)["image"], expected, atol=1e-5)
-
-
-def test_what_the_package_gives_stays_what_it_is():
-    convert_to_tflite(trained("dcgan", None))  # which imports the modules
-    for name in exporting.__all__:
-        assert name == "PRECISIONS" or callable(getattr(exporting, name))
+def test_an_update_takes_over_all_weights(family, num_classes):
+    generator = trained(family, num_classes)
+    inference = InferenceModel(generator)
+    rng = np.random.default_rng(1)
+    for variable in generator.variables:  # variances must stay positive
+        variable.assign(np.asarray(variable) * rng.uniform(0.5, 1.5, variable.shape))
+    inputs = generator_inputs(generator, range(4))
+    expected = np.asarray(generator(inputs))
+    before = np.asarray(inference.model(inputs))
+    inference.update()
+    np.testing.assert_allclose(inference.model(inputs), expected, atol=1e-5)
+    assert np.abs(before - expected).mean() > 0.1

@@ -1,7 +1,8 @@
-"""A trained generator as the same function in fewer and plainer layers."""
+"""A generator as the same function in fewer and plainer layers: for sampling and for export."""
 
 import collections
 import contextlib
+import functools
 
 import keras
 import numpy as np
@@ -18,7 +19,12 @@ _CONVOLUTIONS = (
 
 
 def inference_model(generator):
-    """Returns a generator without what only training needs.
+    """Returns the model of `InferenceModel`, for a generator whose weights will not change."""
+    return InferenceModel(generator).model
+
+
+class InferenceModel:
+    """A generator without what only training needs.
 
     - The kernels of `SpectralNorm` are divided by their sigma.
     - Batch normalisation becomes part of the convolution before it, or one scale and offset.
@@ -27,26 +33,66 @@ def inference_model(generator):
     Args:
         generator: A functional `keras.Model`, which stays as it is.
 
-    Returns:
-        A `keras.Model` of the same inputs and outputs, in float32.
+    Attributes:
+        model: A `keras.Model` of the same inputs and outputs, in float32.
     """
 
-    def rebuild(layer, *args, **kwargs):
-        if isinstance(layer, SpectralNorm):
-            return copied(layer.layer, *args, weights=_plain_weights(layer))
-        if isinstance(layer, SelfAttention2D):
-            return _plain_attention(layer, *args)
-        if isinstance(layer, ConditionalBatchNorm):
-            scale, offset = _scale_and_offset(layer.norm)
-            gain, bias = np.asarray(layer.gain), np.asarray(layer.bias)
-            tables = [scale * (1 + gain), offset * (1 + gain) + bias]
-            layer = ClassScaleOffset(layer.num_classes, name=layer.name)
-            return with_weights(layer, tables, *args, **kwargs)
-        if isinstance(layer, keras.layers.BatchNormalization) and _is_of_channels(layer, *args):
-            return _normalized(layer, *args)
-        return copied(layer, *args, **kwargs)
+    def __init__(self, generator):
+        self._weights = []  # variables, and a function that gives their values
+        self.model = rebuilt(generator, self._rebuild)
+        self.update()
 
-    return rebuilt(generator, rebuild)
+    def update(self):
+        """Takes over the weights that the generator has now."""
+        for variables, values in self._weights:
+            for variable, value in zip(variables, values(), strict=True):
+                variable.assign(np.asarray(value))
+
+    def _rebuild(self, layer, *args, **kwargs):
+        if not isinstance(layer, keras.layers.Layer):  # a function of keras.ops
+            return layer(*args, **kwargs)
+        if isinstance(layer, SelfAttention2D):
+            return self._attention(layer, *args)
+        if isinstance(layer, keras.layers.BatchNormalization) and _is_of_channels(layer, *args):
+            return self._batch_norm(layer, *args)
+        if isinstance(layer, ConditionalBatchNorm):
+            copy = ClassScaleOffset(layer.num_classes, name=layer.name)
+            return self._call(copy, lambda: _scales_and_offsets(layer), *args, **kwargs)
+        copy = copy_of(layer.layer if isinstance(layer, SpectralNorm) else layer)
+        return self._call(copy, lambda: _plain_weights(layer), *args, **kwargs)
+
+    def _call(self, layer, values, *args, **kwargs):
+        outputs = layer(*args, **kwargs)
+        self._weights.append((layer.weights, values))
+        return outputs
+
+    def _attention(self, layer, x):
+        config = {**layer.get_config(), "dtype": "float32", "spectral_norm": False}
+        copy = SelfAttention2D.from_config(config)
+        outputs = copy(x)
+        self._weights.append(([copy.gamma], lambda: [layer.gamma]))
+        outputs_too = ["output_conv"] if layer.output_projection else []
+        for name in ("query", "key", "value", *outputs_too):
+            values = functools.partial(_plain_weights, getattr(layer, name))
+            self._weights.append((getattr(copy, name).weights, values))
+        return outputs
+
+    def _batch_norm(self, norm, x):
+        before = x._keras_history.operation
+        linear = getattr(before, "activation", None) in (None, keras.activations.linear)
+        if not (isinstance(before, _CONVOLUTIONS) and linear):
+            return self._call(ScaleOffset(name=norm.name), lambda: _scale_and_offset(norm), x)
+
+        def values():
+            scale, offset = _scale_and_offset(norm)
+            transposed = isinstance(before, keras.layers.Conv2DTranspose)
+            kernel = np.asarray(before.kernel) * (scale[:, None] if transposed else scale)
+            bias = np.asarray(before.bias) if before.use_bias else 0.0
+            return kernel, bias * scale + offset
+
+        # A new layer beside the one before, which falls away unless something else uses it too.
+        copy = copy_of(before, name=f"{before.name}_{norm.name}", use_bias=True)
+        return self._call(copy, values, before.input)
 
 
 def rebuilt(model, rebuild):
@@ -129,15 +175,16 @@ def _itself(layer):
     return layer
 
 
-def copied(layer, *args, weights=None, name=None, **kwargs):
-    """Calls a new layer like another one, in float32, with its weights and name or other ones."""
+def copy_of(layer, **changes):
+    """Returns a new layer like another one, in float32, but for changes of its config."""
+    return type(layer).from_config({**layer.get_config(), "dtype": "float32", **changes})
+
+
+def copied(layer, *args, **kwargs):
+    """Calls a new layer like another one, in float32, with its weights."""
     if not isinstance(layer, keras.layers.Layer):  # a function of keras.ops, which has no state
         return layer(*args, **kwargs)
-    config = {**layer.get_config(), "dtype": "float32", "name": name or layer.name}
-    if weights is not None and "use_bias" in config:
-        config["use_bias"] = len(weights) > 1
-    copy = type(layer).from_config(config)
-    return with_weights(copy, layer.get_weights() if weights is None else weights, *args, **kwargs)
+    return with_weights(copy_of(layer), layer.get_weights(), *args, **kwargs)
 
 
 def _plain_weights(layer):
@@ -147,14 +194,11 @@ def _plain_weights(layer):
     return [layer.normalized_kernel(), *layer.layer.get_weights()[1:]]  # the kernel comes first
 
 
-def _plain_attention(layer, x):
-    config = {**layer.get_config(), "dtype": "float32", "spectral_norm": False}
-    copy = SelfAttention2D.from_config(config)
-    outputs = copy(x)
-    copy.gamma.assign(layer.gamma)
-    for name in ("query", "key", "value", *(["output_conv"] if layer.output_projection else [])):
-        getattr(copy, name).set_weights(_plain_weights(getattr(layer, name)))
-    return outputs
+def _scales_and_offsets(layer):
+    """Those of each class of a `ConditionalBatchNorm`."""
+    scale, offset = _scale_and_offset(layer.norm)
+    gain, bias = np.asarray(layer.gain), np.asarray(layer.bias)
+    return scale * (1 + gain), offset * (1 + gain) + bias
 
 
 def _scale_and_offset(norm):
@@ -168,17 +212,3 @@ def _scale_and_offset(norm):
 
 def _is_of_channels(norm, x):
     return norm.axis in (-1, len(x.shape) - 1)
-
-
-def _normalized(norm, x):
-    scale, offset = _scale_and_offset(norm)
-    before = x._keras_history.operation
-    linear = getattr(before, "activation", None) in (None, keras.activations.linear)
-    if not (isinstance(before, _CONVOLUTIONS) and linear):
-        return with_weights(ScaleOffset(name=norm.name), [scale, offset], x)
-    # A new layer beside the one before, which falls away unless something else uses it too.
-    transposed = isinstance(before, keras.layers.Conv2DTranspose)
-    kernel = np.asarray(before.kernel) * (scale[:, None] if transposed else scale)
-    bias = np.asarray(before.bias) if before.use_bias else 0.0
-    weights = [kernel, bias * scale + offset]
-    return copied(before, before.input, weights=weights, name=f"{before.name}_{norm.name}")
