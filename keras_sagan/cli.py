@@ -118,18 +118,25 @@ def add_sample_arguments(parser):
     parser.add_argument(
         "--truncation", type=_finite, default=1.0, help="factor of the latents; 1 is as trained"
     )
-    parser.add_argument("--out", metavar="FILE.png", required=True, help="the sheet to write")
+    parser.add_argument(
+        "--out",
+        metavar="FILE.png|DIR",
+        required=True,
+        help="the sheet to write; or a folder for a file a picture, any number of them. Pictures "
+        "that are there already are kept, so the same command goes on after a stop",
+    )
 
 
 def sample(options):
-    """Draws a sheet of pictures; returns the exit code."""
+    """Draws a sheet or a folder of pictures; returns the exit code."""
     from pathlib import Path
 
     from keras_sagan.run import Run
 
     out = Path(options.out)
-    if out.suffix.lower() != ".png":
-        raise InputError(f"--out {out}: name a file that ends in .png")
+    is_sheet = out.suffix.lower() == ".png"
+    if out.suffix.lower() in (".jpg", ".jpeg", ".gif", ".webp", ".bmp"):
+        raise InputError(f"--out {out}: name a file that ends in .png, or a folder")
     if not out.parent.is_dir():
         raise InputError(f"--out {out}: there is no folder {out.parent}")
     last = options.seed + options.count - 1
@@ -145,17 +152,35 @@ def sample(options):
                 f"--label {options.label}: the classes of {run.path} are 0 to {num_classes - 1}"
             )
     run.last_step()
+    seeds = range(options.seed, options.seed + options.count)
+    labels = None
+    if num_classes is not None:
+        labels = [seed % num_classes if options.label is None else options.label for seed in seeds]
+    try:
+        return (_sample_sheet if is_sheet else _sample_folder)(options, out, run, seeds, labels)
+    except OSError as error:  # a full disk, a folder that may not be written
+        raise InputError(f"--out {out}: {error.strerror or error}") from error
 
+
+def _sample_sheet(options, out, run, seeds, labels):
     from keras_sagan import pictures, sampling
 
-    seeds = range(options.seed, options.seed + options.count)
-    labels = None if options.label is None else [options.label] * options.count
     images = sampling.sample(run.load_generator(), seeds, labels, options.truncation)
-    try:
-        pictures.sheet(images, columns=min(options.count, 8)).save(out)
-    except OSError as error:
-        raise InputError(f"--out {out}: {error.strerror}") from error
+    pictures.sheet(images, columns=min(options.count, 8)).save(out)
     print(out)
+    return 0
+
+
+def _sample_folder(options, out, run, seeds, labels):
+    from keras_sagan.sample_folder import SampleFolder
+
+    folder = SampleFolder(out, run, options.truncation)
+    try:
+        kept = folder.write(run.load_generator(), seeds, labels)
+    except KeyboardInterrupt:
+        print("\nstopped; to go on: the same command", file=sys.stderr)
+        return 128 + signal.SIGINT
+    print(f"{out}: {options.count} pictures" + (f", {kept} of them there already" * (kept > 0)))
     return 0
 
 
