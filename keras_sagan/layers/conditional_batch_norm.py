@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_sagan.layers.batch_norm import BatchNorm
+
 
 @keras.saving.register_keras_serializable(package="keras_sagan")
 class ConditionalBatchNorm(keras.layers.Layer):
@@ -41,7 +43,7 @@ class ConditionalBatchNorm(keras.layers.Layer):
 
     def build(self, inputs_shape, labels_shape=None):
         channels = inputs_shape[-1]
-        self.norm = keras.layers.BatchNormalization(
+        self.norm = BatchNorm(
             momentum=self.momentum,
             epsilon=self.epsilon,
             center=False,

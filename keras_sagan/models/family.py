@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-from keras_sagan.layers import ConditionalBatchNorm, SpectralNorm
+from keras_sagan.layers import BatchNorm, ConditionalBatchNorm, SpectralNorm
 
 
 class Family(keras.Model):
@@ -60,10 +60,7 @@ def batch_norm(x, labels, num_classes, synchronized, name):
     if num_classes:
         norm = ConditionalBatchNorm(num_classes, synchronized=synchronized, name=name)
         return norm(x, labels=labels)
-    norm = layers.BatchNormalization(
-        momentum=0.99, epsilon=1e-5, synchronized=synchronized, name=name
-    )
-    return norm(x)
+    return BatchNorm(synchronized=synchronized, name=name)(x)
 
 
 def projection_logits(logits, features, labels, num_classes, spectral_norm):

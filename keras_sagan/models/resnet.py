@@ -7,7 +7,7 @@ self-attention-gan); 32x32 is SNGAN's for CIFAR-10, and 64x64 and 256x256 follow
 import keras
 from keras import layers, ops
 
-from keras_sagan.layers import DownsampleConv2D, SelfAttention2D, UpsampleConv2D
+from keras_sagan.layers import BatchNorm, DownsampleConv2D, SelfAttention2D, UpsampleConv2D
 from keras_sagan.models import family
 
 # Channels after the dense layer (a 4x4 map), then after each block, in multiples of the width.
@@ -98,9 +98,7 @@ class ResNetGenerator(family.Family):
             x = up_block(x, channels, f"block{size}")
             if size in attention:
                 x = SelfAttention2D(spectral_norm=spectral_norm, name=f"attention{size}")(x)
-        x = layers.BatchNormalization(
-            momentum=0.99, epsilon=1e-5, synchronized=synchronized, name="norm"
-        )(x)
+        x = BatchNorm(synchronized=synchronized, name="norm")(x)
         x = layers.ReLU()(x)
         x = conv(layers.Conv2D(3, 3, padding="same", name="to_rgb"))(x)
         arguments = {
