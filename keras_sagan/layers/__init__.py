@@ -2,6 +2,7 @@
 
 from keras_sagan.layers.batch_norm import BatchNorm
 from keras_sagan.layers.conditional_batch_norm import ConditionalBatchNorm
+from keras_sagan.layers.convolution import Conv2D, Conv2DTranspose
 from keras_sagan.layers.resampling_conv import DownsampleConv2D, UpsampleConv2D
 from keras_sagan.layers.self_attention import SelfAttention2D
 from keras_sagan.layers.spectral_norm import SpectralNorm
@@ -9,6 +10,8 @@ from keras_sagan.layers.spectral_norm import SpectralNorm
 __all__ = [
     "BatchNorm",
     "ConditionalBatchNorm",
+    "Conv2D",
+    "Conv2DTranspose",
     "DownsampleConv2D",
     "SelfAttention2D",
     "SpectralNorm",

@@ -9,6 +9,8 @@ pair is one stride-2 convolution with the 4x4 kernel `K = W * ones(2, 2)`: the s
 import keras
 from keras import ops
 
+from keras_sagan.layers.convolution import conv, conv_transpose
+
 
 class _ResamplingConv2D(keras.layers.Layer):
     """A layer with a trained 3x3 kernel that computes with a 4x4 one."""
@@ -85,9 +87,8 @@ class UpsampleConv2D(_ResamplingConv2D):
     (1, 16, 16, 64)
     """
 
-    def call(self, inputs):
-        kernel = self.transposed_kernel()
-        return self._add_bias(ops.conv_transpose(inputs, kernel, strides=2, padding="same"))
+    def call(self, inputs, training=None):
+        return self._add_bias(conv_transpose(inputs, self.transposed_kernel(), training))
 
     def transposed_kernel(self):
         """Returns the kernel of the equal stride-2 `Conv2DTranspose`: (4, 4, filters, channels)."""
@@ -122,11 +123,11 @@ class DownsampleConv2D(_ResamplingConv2D):
     (1, 8, 8, 64)
     """
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         height, width = inputs.shape[1:3]
         if any(size is not None and size % 2 for size in (height, width)):
             raise ValueError(
                 f"DownsampleConv2D needs an even height and width, got {height} x {width}"
             )
         kernel = _spread(ops.convert_to_tensor(self.kernel)) * 0.25
-        return self._add_bias(ops.conv(inputs, kernel, strides=2, padding="same"))
+        return self._add_bias(conv(inputs, kernel, 2, training))

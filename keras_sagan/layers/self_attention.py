@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_sagan.layers.attention import blockwise_attention, dense_attention
+from keras_sagan.layers.convolution import Conv2D
 from keras_sagan.layers.spectral_norm import SpectralNorm
 
 # Entries of the map of a picture up to which "auto" holds all of it, and of a block beyond.
@@ -159,9 +160,7 @@ class SelfAttention2D(keras.layers.Layer):
         return blockwise_attention(query, key, value, block)
 
     def _convolution(self, name, channels, input_shape):
-        layer = keras.layers.Conv2D(
-            channels, 1, use_bias=self.use_bias, dtype=self.dtype_policy, name=name
-        )
+        layer = Conv2D(channels, 1, use_bias=self.use_bias, dtype=self.dtype_policy, name=name)
         if self.spectral_norm:
             layer = SpectralNorm(layer)
         layer.build(input_shape)

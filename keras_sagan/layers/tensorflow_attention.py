@@ -12,6 +12,7 @@ import functools
 import tensorflow as tf
 
 from keras_sagan.layers import attention
+from keras_sagan.layers.tensorflow_device import on_cpu
 
 # Entries of the softmax that are worked on at a time on CPUs, and at most so many such pieces.
 _PIECE = 1 << 21
@@ -22,7 +23,7 @@ def dense_attention(query, key, value):
     """Returns the first output of `attention.dense_attention`, keeping the softmax."""
     batch, queries, _ = query.shape
     pieces = 1
-    if _on_cpu() and None not in (batch, queries, key.shape[1]):
+    if on_cpu() and None not in (batch, queries, key.shape[1]):
         pieces = min(-(-batch * queries * key.shape[1] // _PIECE), batch, _PIECES)
     sizes = [batch // pieces + (i < batch % pieces) for i in range(pieces)] if pieces > 1 else 1
     parts = zip(*(tf.split(x, sizes) for x in (query, key, value)), strict=True)
@@ -46,7 +47,7 @@ def blockwise_attention(query, key, value, block):
     blocks = -(-queries // block)
     padding = [[0, 0], [0, blocks * block - queries], [0, 0]]
     # A picture at a time on CPUs; GPUs want large operations.
-    groups = tf.shape(query)[0] if _on_cpu() else 1
+    groups = tf.shape(query)[0] if on_cpu() else 1
 
     def grouped(x):
         return tf.reshape(x, (groups, -1, *x.shape[1:]))
@@ -62,7 +63,7 @@ def blockwise_attention(query, key, value, block):
             lambda group: function(*group),
             tuple(grouped(x) for x in tensors),
             fn_output_signature=tf.nest.map_structure(lambda x: x.dtype, outputs),
-            parallel_iterations=2 if _on_cpu() else 1,
+            parallel_iterations=2 if on_cpu() else 1,
         )
         return tf.nest.map_structure(lambda x: tf.reshape(x, (-1, *x.shape[2:])), parts)
 
@@ -170,8 +171,3 @@ def _gradient(backward, query, key, value):
         return backward(query, key, value, upstream), second
 
     return lambda upstream: gradients(query, key, value, upstream)
-
-
-@functools.cache
-def _on_cpu():
-    return not tf.config.list_physical_devices("GPU")

@@ -7,7 +7,7 @@ paper's first version; classes, which that network does not have, work as in `re
 import keras
 from keras import layers, ops
 
-from keras_sagan.layers import SelfAttention2D
+from keras_sagan.layers import Conv2D, Conv2DTranspose, SelfAttention2D
 from keras_sagan.models import family
 
 # Channels of the 4x4 map and after each doubling, in multiples of the width; the last doubling
@@ -79,8 +79,7 @@ class DCGANGenerator(family.Family):
         family.check_attention(attention, channels_by_size, "generator")
         inputs = family.generator_inputs(latent_dim, num_classes)
 
-        def stage(x, channels, size, strides, padding):
-            conv = layers.Conv2DTranspose(channels, 4, strides, padding, name=f"conv{size}")
+        def stage(x, conv, size):
             x = family.spectrally_normalized(conv, spectral_norm)(x)
             x = family.batch_norm(x, inputs.get("label"), num_classes, synchronized, f"norm{size}")
             x = layers.ReLU()(x)
@@ -89,10 +88,10 @@ class DCGANGenerator(family.Family):
             return x
 
         x = layers.Reshape((1, 1, latent_dim))(inputs["latent"])
-        x = stage(x, first, 4, 1, "valid")
+        x = stage(x, layers.Conv2DTranspose(first, 4, name="conv4"), 4)
         for channels, size in zip(stages, sizes[1:], strict=True):
-            x = stage(x, channels, size, 2, "same")
-        x = layers.Conv2DTranspose(3, 4, 2, "same", name="to_rgb")(x)
+            x = stage(x, Conv2DTranspose(channels, 4, name=f"conv{size}"), size)
+        x = Conv2DTranspose(3, 4, name="to_rgb")(x)
         arguments = {
             "image_size": image_size,
             "num_classes": num_classes,
@@ -145,7 +144,7 @@ class DCGANDiscriminator(family.Family):
 
         x = inputs["image"]
         for channels, size in zip(stages, sizes, strict=True):
-            conv = layers.Conv2D(channels, 4, 2, "same", name=f"conv{size}")
+            conv = Conv2D(channels, 4, 2, name=f"conv{size}")
             x = family.spectrally_normalized(conv, spectral_norm)(x)
             x = layers.LeakyReLU(0.1)(x)
             if size in attention:

@@ -7,7 +7,7 @@ self-attention-gan); 32x32 is SNGAN's for CIFAR-10, and 64x64 and 256x256 follow
 import keras
 from keras import layers, ops
 
-from keras_sagan.layers import BatchNorm, DownsampleConv2D, SelfAttention2D, UpsampleConv2D
+from keras_sagan.layers import BatchNorm, Conv2D, DownsampleConv2D, SelfAttention2D, UpsampleConv2D
 from keras_sagan.models import family
 
 # Channels after the dense layer (a 4x4 map), then after each block, in multiples of the width.
@@ -83,12 +83,12 @@ class ResNetGenerator(family.Family):
 
         def up_block(x, channels, name):
             # A 1x1 convolution commutes with upsampling, so it runs at the low resolution.
-            shortcut = conv(layers.Conv2D(channels, 1, name=f"{name}_shortcut"))(x)
+            shortcut = conv(Conv2D(channels, 1, name=f"{name}_shortcut"))(x)
             shortcut = layers.UpSampling2D(name=f"{name}_up")(shortcut)
             x = norm_relu(x, f"{name}_norm1")
             x = conv(UpsampleConv2D(channels, name=f"{name}_conv1"))(x)
             x = norm_relu(x, f"{name}_norm2")
-            x = conv(layers.Conv2D(channels, 3, padding="same", name=f"{name}_conv2"))(x)
+            x = conv(Conv2D(channels, 3, name=f"{name}_conv2"))(x)
             return layers.Add(name=name)([x, shortcut])
 
         x = conv(layers.Dense(first * 4 * 4, name="dense"))(inputs["latent"])
@@ -100,7 +100,7 @@ class ResNetGenerator(family.Family):
                 x = SelfAttention2D(spectral_norm=spectral_norm, name=f"attention{size}")(x)
         x = BatchNorm(synchronized=synchronized, name="norm")(x)
         x = layers.ReLU()(x)
-        x = conv(layers.Conv2D(3, 3, padding="same", name="to_rgb"))(x)
+        x = conv(Conv2D(3, 3, name="to_rgb"))(x)
         arguments = {
             "image_size": image_size,
             "num_classes": num_classes,
@@ -160,15 +160,15 @@ class ResNetDiscriminator(family.Family):
             # A 1x1 convolution commutes with pooling, so it runs at the low resolution.
             shortcut = layers.AveragePooling2D(2, name=f"{name}_down")(x) if downsample else x
             if downsample or x.shape[-1] != channels:
-                shortcut = conv(layers.Conv2D(channels, 1, name=f"{name}_shortcut"))(shortcut)
+                shortcut = conv(Conv2D(channels, 1, name=f"{name}_shortcut"))(shortcut)
             if not first:  # the first block sees the image, which has no activation
                 x = layers.ReLU()(x)
-            x = conv(layers.Conv2D(channels, 3, padding="same", name=f"{name}_conv1"))(x)
+            x = conv(Conv2D(channels, 3, name=f"{name}_conv1"))(x)
             x = layers.ReLU()(x)
             second = (
                 DownsampleConv2D(channels, name=f"{name}_conv2")
                 if downsample
-                else layers.Conv2D(channels, 3, padding="same", name=f"{name}_conv2")
+                else Conv2D(channels, 3, name=f"{name}_conv2")
             )
             return layers.Add(name=name)([conv(second)(x), shortcut])
 

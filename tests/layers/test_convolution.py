@@ -1,0 +1,160 @@
+import keras
+import numpy as np
+import pytest
+from layers.contract import check_layer
+
+from keras_sagan.layers import Conv2D, Conv2DTranspose
+
+RNG = np.random.default_rng(0)
+
+
+def convolve(x, kernel, stride):
+    """A "same" convolution in NumPy, float64."""
+    size, height = kernel.shape[0], x.shape[1] // stride
+    width = x.shape[2] // stride
+    before = (size - stride) // 2
+    padding = (before, size - stride - before)
+    x = np.pad(x, ((0, 0), padding, padding, (0, 0)))
+    return sum(
+        x[:, i : i + stride * height : stride, j : j + stride * width : stride] @ kernel[i, j]
+        for i in range(size)
+        for j in range(size)
+    )
+
+
+def gradients(x, kernel, stride, upstream):
+    """Of the sum of `upstream * convolve(x, kernel, stride)`, in NumPy, float64."""
+    size = kernel.shape[0]
+    before = (size - stride) // 2
+    padding = (before, size - stride - before)
+    padded = np.pad(x, ((0, 0), padding, padding, (0, 0)))
+    d_x, d_kernel = np.zeros_like(padded), np.zeros_like(kernel)
+    height, width = upstream.shape[1:3]
+    for i in range(size):
+        for j in range(size):
+            window = np.s_[:, i : i + stride * height : stride, j : j + stride * width : stride]
+            d_x[window] += upstream @ kernel[i, j].T
+            d_kernel[i, j] = np.einsum("bhwc,bhwf->cf", padded[window], upstream)
+    rows, columns = (slice(before, before + side) for side in x.shape[1:3])
+    return d_x[:, rows, columns], d_kernel
+
+
+# Maps that are small, small for the gradient of the kernel alone, and large; kernels of
+# the networks; a map that is not square.
+CASES = [
+    ((2, 8, 8, 64), 4, 2, 64),
+    ((3, 4, 6, 64), 4, 2, 72),
+    ((2, 4, 4, 64), 3, 1, 64),
+    ((2, 4, 3, 64), 1, 1, 64),
+    ((2, 8, 8, 8), 3, 1, 512),
+    ((1, 16, 16, 8), 4, 2, 512),
+    ((1, 12, 12, 8), 3, 1, 8),
+    ((2, 4, 4, 64), 5, 1, 64),
+    ((2, 4, 4, 64), 2, 2, 64),  # kernels that no product is made of
+]
+
+
+@pytest.mark.parametrize(("shape", "size", "stride", "filters"), CASES)
+def test_conv_and_its_gradients(shape, size, stride, filters):
+    layer = Conv2D(filters, size, stride)
+    layer.build(shape)
+    kernel, bias = RNG.normal(size=layer.kernel.shape), RNG.normal(size=filters)
+    layer.set_weights([kernel, bias])
+    x = RNG.normal(size=shape)
+    expected = convolve(x, kernel, stride)
+    upstream = RNG.normal(size=expected.shape)
+    outputs, d_x, d_kernel = run(layer, x, upstream)
+    check(outputs, expected + bias)
+    for found, exact in zip((d_x, d_kernel), gradients(x, kernel, stride, upstream), strict=True):
+        check(found, exact)
+
+
+@pytest.mark.parametrize(("shape", "size", "stride", "filters"), [c for c in CASES if c[2] == 2])
+def test_conv_transpose_and_its_gradients(shape, size, stride, filters):
+    batch, height, width, channels = shape
+    layer = Conv2DTranspose(channels, size)
+    layer.build((batch, height // 2, width // 2, filters))
+    kernel, bias = RNG.normal(size=layer.kernel.shape), RNG.normal(size=channels)
+    layer.set_weights([kernel, bias])
+    x = RNG.normal(size=(batch, height // 2, width // 2, filters))
+    # The transposed convolution is the gradient of the convolution by its inputs.
+    expected, _ = gradients(np.zeros(shape), kernel, stride, x)
+    upstream = RNG.normal(size=shape)
+    outputs, d_x, d_kernel = run(layer, x, upstream)
+    check(outputs, expected + bias)
+    check(d_x, convolve(upstream, kernel, stride))
+    check(d_kernel, gradients(upstream, kernel, stride, x)[1])
+
+
+def check(found, exact):
+    # Sums of up to 8192 products in float32.
+    np.testing.assert_allclose(found, exact, rtol=1e-4, atol=1e-5 * np.abs(exact).max())
+
+
+def run(layer, x, upstream):
+    """Outputs and the gradients by the inputs and the kernel, of a training call."""
+    x = keras.ops.convert_to_tensor(x, "float32")
+    upstream = keras.ops.convert_to_tensor(upstream, "float32")
+    if keras.backend.backend() == "jax":
+        import jax
+
+        def value(x, kernel):
+            values = [(layer.kernel, kernel)]
+            with keras.StatelessScope(state_mapping=values):
+                outputs = layer(x, training=True)
+            return keras.ops.sum(outputs * upstream), outputs
+
+        arguments = (x, layer.kernel.value)
+        d_x, d_kernel = jax.grad(lambda *a: value(*a)[0], argnums=(0, 1))(*arguments)
+        return value(*arguments)[1], d_x, d_kernel
+    import tensorflow as tf
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            outputs = layer(x, training=True)
+            value = tf.reduce_sum(outputs * upstream)
+        return outputs, *tape.gradient(value, [x, layer.kernel.value])
+
+    return step()
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_second_derivatives(stride):
+    """Of the squared norm of the gradient by the inputs, as in a gradient penalty."""
+    if keras.backend.backend() == "jax":
+        pytest.skip("only TensorFlow has gradients of its own")
+    import tensorflow as tf
+
+    from keras_sagan.layers import tensorflow_convolution
+
+    size = 2 + stride if stride == 2 else 3
+    x = tf.constant(RNG.normal(size=(2, 4 * stride, 4 * stride, 64)), "float32")
+    kernel = tf.constant(RNG.normal(size=(size, size, 64, 64)) / 24, "float32")
+    found = []
+    for conv in (
+        lambda x, k: tensorflow_convolution.conv(x, k, stride),
+        lambda x, k: tf.nn.conv2d(x, k, stride, "SAME"),
+    ):
+        with tf.GradientTape() as outer:
+            outer.watch([x, kernel])
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                value = tf.reduce_sum(tf.square(conv(tf.sin(x), kernel)))
+            penalty = tf.reduce_sum(tf.square(inner.gradient(value, x)))
+        found.append(outer.gradient(penalty, [x, kernel]))
+    for gradient, expected in zip(*found, strict=True):
+        check(gradient, np.asarray(expected))
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("make", [lambda: Conv2D(64, 3), lambda: Conv2DTranspose(64, 4)])
+def test_contract(make, training, tmp_path):
+    x = RNG.normal(size=(2, 4, 4, 64)).astype("float32")
+
+    def made():
+        keras.utils.set_random_seed(0)
+        return make()
+
+    check_layer(made, x, tmp_path, tolerance=2e-3, training=training)
