@@ -8,7 +8,9 @@ import time
 
 import keras
 import numpy as np
-import tensorflow as tf
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from keras_sagan import pictures
 from keras_sagan.models import with_attention_maps
@@ -59,7 +61,7 @@ class HistoryFiles(keras.callbacks.Callback):
     def __init__(self, csv_file, log_dir):
         super().__init__()
         self._csv_file = csv_file
-        self._writer = tf.summary.create_file_writer(str(log_dir))
+        self._writer = EventFileWriter(str(log_dir))
 
     def on_epoch_end(self, epoch, logs=None):
         values = {name: float(logs[name]) for name in sorted(logs) if name != "step"}
@@ -70,9 +72,9 @@ class HistoryFiles(keras.callbacks.Callback):
             if is_new:
                 writer.writeheader()
             writer.writerow(logs)
-        with self._writer.as_default(step=logs["step"]):
-            for name, value in logs.items():
-                tf.summary.scalar(name, value)
+        for name, value in logs.items():
+            summary = scalar_pb(name, value)
+            self._writer.add_event(Event(wall_time=time.time(), step=logs["step"], summary=summary))
         self._writer.flush()
 
 
@@ -99,7 +101,7 @@ class Every(keras.callbacks.Callback):
 
     Args:
         steps: Steps between calls.
-        function: Takes the step.
+        function: Takes the step, and finds the weights of the model as that step left them.
     """
 
     def __init__(self, steps, function):
@@ -113,7 +115,8 @@ class Every(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self._step += 1
         if self._step % self._every == 0:
-            self._function(self._step)
+            # On JAX, asking for the model brings its weights up to date.
+            self._function(self.model.step)
 
 
 class SampleSheets:

@@ -45,6 +45,14 @@ def run_program(function, options):
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        if error.name != "tensorflow":
+            raise
+        print(
+            "error: TensorFlow is not installed: pip install tensorflow, or set KERAS_BACKEND=jax",
+            file=sys.stderr,
+        )
+        return 2
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 128 + signal.SIGINT
@@ -71,7 +79,7 @@ def add_train_arguments(parser):
         "--strategy",
         choices=STRATEGIES,
         default="auto",
-        help="devices: auto uses all GPUs, default one device, mirrored all devices",
+        help="devices: auto uses all GPUs or TPUs, default one device, mirrored all devices",
     )
 
 
@@ -210,6 +218,13 @@ def export(options):
     run.config()
     run.last_step()
     run.check_export(options.overwrite)
+    import keras
+
+    if keras.config.backend() != "tensorflow":
+        raise InputError(
+            f"export needs the TensorFlow backend, and this is {keras.config.backend()}: give the "
+            "same command with KERAS_BACKEND=tensorflow, where TensorFlow is installed"
+        )
     for package in ("ai_edge_litert", "ai_edge_quantizer", "tensorflow_serving"):
         if find_spec(package) is None:
             raise InputError(f"{package} is missing: pip install 'keras-sagan[export]'")

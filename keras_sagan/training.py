@@ -1,15 +1,15 @@
 """Trains a GAN from a config into a run folder."""
 
 import dataclasses
+import os
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_sagan import callbacks, losses
 from keras_sagan.config import CHANGEABLE, flat
 from keras_sagan.data import ImageFolder, TFDSImages, batches, paired_shapes
-from keras_sagan.distribute import make_strategy
+from keras_sagan.distribute import choose_devices
 from keras_sagan.errors import InputError
 from keras_sagan.gan import GAN
 from keras_sagan.models import FAMILIES
@@ -50,18 +50,23 @@ def train(config, run_dir, resume=False, strategy="auto"):
     keras.config.set_dtype_policy(config.train.precision)
     keras.utils.set_random_seed(config.train.seed)
     if config.train.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    strategy = make_strategy(strategy)
-    replicas = strategy.num_replicas_in_sync
-    if config.train.batch_size % replicas:
+        _make_deterministic()
+    devices = choose_devices(strategy)
+    if config.train.batch_size % devices.count:
         raise InputError(
-            f"train.batch_size is {config.train.batch_size}, which {replicas} devices cannot "
+            f"train.batch_size is {config.train.batch_size}, which {devices.count} devices cannot "
             "share equally"
         )
     source = make_source(config, run.skipped_images)
     config = with_classes_of(source, config)
-    with strategy.scope():
-        gan = make_gan(config, synchronized=replicas > 1)
+    with devices.scope():
+        return _train(config, run, source, resume, devices.count)
+
+
+def _train(config, run, source, resume, devices):
+    # On JAX a batch is one array over all devices, and so are its statistics.
+    replicated = devices > 1 and keras.config.backend() == "tensorflow"
+    gan = make_gan(config, synchronized=replicated)
     if resume:
         # A run that was stopped before its first checkpoint starts again.
         step = run.load_checkpoint(gan) if run.checkpoint_steps() else 0
@@ -73,11 +78,22 @@ def train(config, run_dir, resume=False, strategy="auto"):
     if config.model.num_classes is not None:
         run.write_class_names(source.class_names)
     print(
-        f"{len(source)} images, {replicas} device{'s' * (replicas > 1)}, "
+        f"{len(source)} images, {devices} device{'s' * (devices > 1)}, "
         f"generator {gan.generator.count_params() / 1e6:.2f} M weights, "
         f"discriminator {gan.discriminator.count_params() / 1e6:.2f} M"
     )
     return _fit(gan, source, config, run)
+
+
+def _make_deterministic():
+    if keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    else:
+        # Read when JAX starts its devices. CPUs and TPUs need nothing.
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true"
 
 
 def resumed_config(run, config):
@@ -216,9 +232,10 @@ def _fit(gan, source, config, run):
                     shuffle=False,
                     verbose=0,
                 )
-            except tf.errors.OpError:
-                if dataset.errors:  # what the source raised, without TensorFlow's wrapping
-                    raise dataset.errors[0] from None
+            except Exception:
+                # What the source raised, without TensorFlow's wrapping.
+                if errors := getattr(dataset, "errors", None):
+                    raise errors[0] from None
                 raise
             if stop.stopped:
                 break

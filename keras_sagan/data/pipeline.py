@@ -4,14 +4,21 @@ A source has a length, `class_names` (None without classes), `image_size`, and
 `read(indices) -> (images uint8, labels or None)`.
 """
 
+import collections
+import concurrent.futures
 import functools
+import itertools
 import os
 
 import numpy as np
 
+# Pillow decodes outside Python's lock, so batches are read at the same time.
+_WORKERS = min(8, os.cpu_count() or 1)
+_READ_AHEAD = 2  # batches, beyond those that are being read
+
 
 def batches(source, batch_size, *, seed=0, first_step=0, flip=False):
-    """Returns an endless `tf.data.Dataset` of shuffled batches.
+    """Returns endless shuffled batches, for `fit`.
 
     What a step gets depends on the seed and the step alone, so a run that goes on at step n sees
     what it would have seen. Each pass over the source has its own order.
@@ -24,41 +31,77 @@ def batches(source, batch_size, *, seed=0, first_step=0, flip=False):
         flip: Whether to mirror half of the images left to right.
 
     Returns:
-        A dataset of images (batch_size, image_size, image_size, 3) uint8, or of pairs of images
-        and labels (batch_size,) int32. An error of the source is raised again as
-        `tf.errors.OpError`, and stands in `dataset.errors`.
-    """
-    import tensorflow as tf
+        On TensorFlow a `tf.data.Dataset` of images (batch_size, image_size, image_size, 3) uint8,
+        or of pairs of images and labels (batch_size,) int32. An error of the source is raised
+        again as `tf.errors.OpError`, and stands in `dataset.errors`.
 
+        On other backends a generator of tuples of the same arrays, read ahead by threads, which
+        raises an error of the source as it is.
+    """
+    import keras
+
+    read = _reader(source, batch_size, seed, flip)
+    if keras.config.backend() == "tensorflow":
+        return _dataset(source, batch_size, read, first_step)
+    return _generator(read, first_step)
+
+
+def _reader(source, batch_size, seed, flip):
+    """Returns a function from the step to its batch: (images,) or (images, labels)."""
     order = functools.lru_cache(maxsize=2)(
         lambda epoch: np.random.default_rng([seed, epoch]).permutation(len(source))
     )
-    errors = []
 
     def read(step):
         epochs, offsets = np.divmod(step * batch_size + np.arange(batch_size), len(source))
         indices = np.array([order(int(e))[o] for e, o in zip(epochs, offsets, strict=True)])
-        try:
-            images, labels = source.read(indices)
-        except Exception as error:
-            errors.append(error)
-            raise
+        images, labels = source.read(indices)
         if flip:
             mirrored = np.random.default_rng([seed, int(step), 1]).random(batch_size) < 0.5
             images = np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
-        return images if labels is None else (images, labels)
+        return (images,) if labels is None else (images, labels)
 
-    shape = (batch_size, source.image_size, source.image_size, 3)
+    return read
+
+
+def _dataset(source, batch_size, read, first_step):
+    import tensorflow as tf
+
+    errors = []
+
+    def read_or_note(step):
+        try:
+            return read(step)
+        except Exception as error:
+            errors.append(error)
+            raise
+
+    specs = [tf.TensorSpec((batch_size, source.image_size, source.image_size, 3), tf.uint8)]
+    if source.class_names is not None:
+        specs.append(tf.TensorSpec((batch_size,), tf.int32))
 
     def load(step):
-        if source.class_names is None:
-            return tf.ensure_shape(tf.numpy_function(read, [step], tf.uint8), shape)
-        images, labels = tf.numpy_function(read, [step], (tf.uint8, tf.int32))
-        return tf.ensure_shape(images, shape), tf.ensure_shape(labels, shape[:1])
+        values = tf.numpy_function(read_or_note, [step], [spec.dtype for spec in specs])
+        values = [
+            tf.ensure_shape(value, spec.shape) for value, spec in zip(values, specs, strict=True)
+        ]
+        return values[0] if len(values) == 1 else tuple(values)
 
     dataset = tf.data.Dataset.counter(first_step)
-    # Pillow decodes outside Python's lock, so batches are read at the same time.
-    workers = min(8, os.cpu_count() or 1)
-    dataset = dataset.map(load, num_parallel_calls=workers, deterministic=True).prefetch(2)
+    dataset = dataset.map(load, num_parallel_calls=_WORKERS, deterministic=True)
+    dataset = dataset.prefetch(_READ_AHEAD)
     dataset.errors = errors
     return dataset
+
+
+def _generator(read, first_step):
+    pool = concurrent.futures.ThreadPoolExecutor(_WORKERS)
+    steps = itertools.count(first_step)
+    pending = collections.deque()
+    try:
+        while True:
+            while len(pending) < _WORKERS + _READ_AHEAD:
+                pending.append(pool.submit(read, next(steps)))
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
