@@ -1,0 +1,62 @@
+"""Batches from a folder of JPEG files against the step: python -m benchmarks.input_pipeline.
+
+Shuffled, cropped, resized and flipped batches as training gets them, and beside them the training
+step that they must keep up with, in turns. Without `--folder` 2,000 pictures of 218x178, the size
+of CelebA's, are made for it. There is no `--peer`: the pipelines of the peers are torchvision's.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import contest, train_step
+
+COLUMNS = {
+    "seconds a batch": lambda row: f"{row['seconds']:.4g}",
+    "batches/s": lambda row: f"{1 / row['seconds']:.4g}",
+    "times the pipeline": lambda row: f"{row['ratio']:.2f}" if "ratio" in row else "",
+    "peak GB": lambda row: f"{row['peak_bytes'] / 1e9:.2f}",
+}
+_PICTURES = 2000
+
+
+def main():
+    """Runs the benchmark."""
+    parser = contest.Parser("input_pipeline", __doc__, peers=())
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="pictures, as for training")
+    parser.add_argument("--batches", type=contest.positive, default=20, help="batches a turn")
+    train_step.add_settings(parser)
+    options = parser.parse_args()
+    options.peers = {}
+    if options.folder is not None and not options.folder.is_dir():
+        parser.error(f"--folder {options.folder} is not a folder")
+    settings = train_step.settings_of(options)
+    with tempfile.TemporaryDirectory() as made:
+        folder = options.folder or make_pictures(Path(made))
+        told = {**settings, "task": "input_pipeline", "folder": str(folder.resolve())}
+        (pipeline,) = contest.contestants(options, told, "float32")
+        pipeline.name = "pipeline"
+        entrants = [pipeline]
+        for precision in options.precision:
+            told = {**settings, "task": "train_step"}
+            (step,) = contest.contestants(options, told, precision)
+            step.name = f"training step {precision}"
+            entrants.append(step)
+        rows = contest.contest(entrants, options.rounds, options.batches)
+    return contest.report(parser, options, rows, COLUMNS, settings=settings)
+
+
+def make_pictures(folder):
+    """Writes JPEG files of random colours that change smoothly; returns the folder."""
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for i in range(_PICTURES):
+        coarse = Image.fromarray(rng.integers(0, 256, (14, 11, 3), dtype=np.uint8))
+        coarse.resize((178, 218), Image.Resampling.BICUBIC).save(folder / f"{i:06d}.jpg")
+    return folder
+
+
+if __name__ == "__main__":
+    sys.exit(main())

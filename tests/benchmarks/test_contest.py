@@ -1,0 +1,93 @@
+import json
+import sys
+
+import pytest
+from programs import REPOSITORY, run
+
+from benchmarks.contest import Contestant, contest, table
+
+SCRIPT = """
+import sys, time
+sys.path.insert(0, {repository!r})
+from benchmarks.take_turns import take_turns
+
+def prepare(settings):
+    print("noise on standard output")
+    if settings.get("fails") == "at once":
+        raise ValueError("has no such thing")
+    turns = []
+    def task():
+        turns.append(None)
+        if settings.get("fails") == "later" and len(turns) > 2:
+            raise MemoryError("too much")
+        with open(settings["log"], "a") as log:
+            log.write(settings["name"])
+        time.sleep(settings["seconds"])
+    return {{"task": task, "flops": 7}}
+
+take_turns(prepare)
+"""
+
+
+@pytest.fixture
+def made(tmp_path):
+    script, log = tmp_path / "script.py", tmp_path / "log"
+    script.write_text(SCRIPT.format(repository=str(REPOSITORY)))
+
+    def contestant(name, seconds, **settings):
+        settings = {"name": name, "seconds": seconds, "log": str(log), "warmup": 1, **settings}
+        return Contestant(name, script, settings)
+
+    return contestant, log
+
+
+def test_contestants_take_turns_and_are_compared_round_by_round(made):
+    contestant, log = made
+    rows = contest([contestant("a", 0.05), contestant("b", 0.2)], rounds=3, repeats=2)
+    assert log.read_text() == "ab" + "aabb" * 3  # the warm-up first
+    assert [row["name"] for row in rows] == ["a", "b"]
+    assert rows[0]["seconds"] == pytest.approx(0.05, rel=0.5)
+    assert rows[0]["ratio"] == 1 and rows[1]["ratio"] == pytest.approx(4, rel=0.5)
+    for row in rows:
+        assert len(row["turns"]) == 3 and row["flops"] == 7
+        assert 1e6 < row["peak_bytes"] < 1e9
+        assert row["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
+
+
+def test_one_that_fails_says_why_and_stops_nobody(made):
+    contestant, _ = made
+    rows = contest(
+        [
+            contestant("a", 0.01),
+            contestant("b", 0.01, fails="at once"),
+            contestant("c", 0.01, fails="later"),
+            Contestant("d", "none.py", {"precision": "float32"}, python="/not/there"),
+        ],
+        rounds=3,
+    )
+    assert "error" not in rows[0] and len(rows[0]["turns"]) == 3
+    assert rows[1]["error"] == "ValueError: has no such thing"
+    assert rows[2]["error"] == "MemoryError: too much"
+    assert rows[3]["error"] == "/not/there: No such file or directory"
+    lines = list(table(rows, {"seconds": lambda row: f"{row['seconds']:.2f}"}))
+    assert lines[2] == "b  cannot run: ValueError: has no such thing"
+    json.dumps(rows)
+
+
+@pytest.mark.parametrize(
+    "name", ["train_step", "attention", "sample", "input_pipeline", "scaling", "export"]
+)
+def test_help_is_quick_and_mistakes_are_one_line(name, tmp_path):
+    process = run("-X", "importtime", "-m", f"benchmarks.{name}", "--help")
+    assert process.returncode == 0 and f"benchmarks.{name}" in process.stdout
+    assert not {"keras", "tensorflow", "jax"} & {
+        line.rpartition("|")[2].strip() for line in process.stderr.splitlines()
+    }
+    wrong = [("--rounds", "0"), ("--out", tmp_path / "not" / "there.json")]
+    if "--peer" in process.stdout:
+        wrong += [("--peer", "nobody=."), ("--peer", f"biggan={tmp_path}/none")]
+    for arguments in wrong:
+        process = run("-m", f"benchmarks.{name}", *arguments)
+        assert process.returncode == 2
+        (line,) = process.stderr.splitlines()
+        assert line.startswith("error: ") and arguments[0] in line
