@@ -1,4 +1,4 @@
-"""Self-Attention GANs for Keras 3 on TensorFlow."""
+"""Self-Attention GANs for Keras 3 on TensorFlow, and on JAX."""
 
 import importlib
 
@@ -17,7 +17,7 @@ __all__ = [
 
 
 def __getattr__(name):
-    # Submodules load when first used: Keras and TensorFlow take seconds to import.
+    # Submodules load when first used: Keras and its backend take seconds to import.
     if name == "GAN":
         return importlib.import_module("keras_sagan.gan").GAN
     if name in __all__:

@@ -109,9 +109,10 @@ class GAN(Step, keras.Model):
         """As `keras.Model.fit`, on batches of images or (images, labels).
 
         Args:
-            x: A `tf.data.Dataset` of images (batch, height, width, 3), uint8 or float in
-                [-1, 1], or of pairs of images and integer labels (batch,). Models without
-                classes take no account of labels.
+            x: Images (batch, height, width, 3), uint8 or float in [-1, 1], or pairs of them and
+                integer labels (batch,), in batches: a `tf.data.Dataset`,
+                `keras_sagan.data.batches` or what else Keras takes. Or an array of all images,
+                and `y` one of all labels. Models without classes take no account of labels.
             *args: Of `keras.Model.fit`.
             callbacks: List of callbacks.
             **kwargs: Of `keras.Model.fit`.

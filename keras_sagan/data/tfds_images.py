@@ -14,7 +14,8 @@ class TFDSImages:
     """A data set of TensorFlow Datasets that has an "image", and perhaps a "label".
 
     It is prepared as ArrayRecord files, which can be read at any index, so that shuffling is
-    perfect and training can go on at any step. They stand beside TFDS's default files.
+    perfect and training can go on at any step. They stand beside TFDS's default files. Reading
+    them needs no TensorFlow; TFDS needs it to prepare sets whose images it encodes itself.
 
     Args:
         name: Name of the set, such as "cifar10" or "lsun/church".
@@ -56,6 +57,11 @@ class TFDSImages:
             self._source = builder.as_data_source(
                 split=split, decoders={"image": tfds.decode.SkipDecoding()}
             )
+        except ModuleNotFoundError as error:
+            raise InputError(
+                f"data.name: {name!r} cannot be prepared here ({_last_line(error)}): do it once "
+                f"where TensorFlow is installed, and copy {builder.data_dir} to here"
+            ) from error
         except Exception as error:  # TFDS raises whatever its downloaders and parsers raise
             raise InputError(
                 f"data.name: {name!r} could not be downloaded or read "
@@ -86,3 +92,7 @@ class TFDSImages:
 
 def _first_line(error):
     return next(iter(str(error).strip().splitlines()), "")
+
+
+def _last_line(error):
+    return next(reversed(str(error).strip().splitlines()), "")

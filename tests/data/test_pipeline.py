@@ -1,8 +1,13 @@
+import itertools
+import time
+
+import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from keras_sagan.data import batches
+
+ON_TENSORFLOW = keras.config.backend() == "tensorflow"
 
 
 class Numbers:
@@ -25,7 +30,7 @@ class Numbers:
 
 
 def take(dataset, count):
-    return [(images.numpy(), labels.numpy()) for images, labels in dataset.take(count)]
+    return [tuple(map(np.asarray, batch)) for batch in itertools.islice(dataset, count)]
 
 
 def numbers(dataset, count):
@@ -34,10 +39,18 @@ def numbers(dataset, count):
 
 def test_shapes_and_labels():
     dataset = batches(Numbers(50), 8)
-    assert dataset.element_spec[0] == tf.TensorSpec((8, 4, 4, 3), tf.uint8)
-    assert dataset.element_spec[1] == tf.TensorSpec((8,), tf.int32)
+    if ON_TENSORFLOW:  # known before there is a batch
+        assert [tuple(spec.shape) for spec in dataset.element_spec] == [(8, 4, 4, 3), (8,)]
     for images, labels in take(dataset, 3):
+        assert images.shape == (8, 4, 4, 3) and images.dtype == np.uint8
+        assert labels.shape == (8,) and labels.dtype == np.int32
         np.testing.assert_array_equal(labels, images[:, 0, 1, 0] % 2)
+
+
+def test_the_order_is_that_of_the_seed():
+    """The same on every backend."""
+    order = np.random.default_rng([1, 0]).permutation(30)
+    np.testing.assert_array_equal(numbers(batches(Numbers(30), 6, seed=1), 5), order)
 
 
 def test_each_pass_shows_every_picture_once_in_an_order_of_its_own():
@@ -74,7 +87,29 @@ def test_sources_without_classes_give_images_alone():
     source = Numbers(10)
     source.class_names = None
     source.read = lambda indices: (np.zeros((len(indices), 4, 4, 3), np.uint8), None)
-    assert next(iter(batches(source, 5))).shape == (5, 4, 4, 3)
+    batch = next(iter(batches(source, 5)))
+    images = batch if ON_TENSORFLOW else batch[0]
+    assert images.shape == (5, 4, 4, 3)
+
+
+def test_batches_are_read_ahead_and_kept_in_order():
+    source = Numbers(64)
+    read, plain = [], source.read
+
+    def slow_at_first(indices):
+        read.append(len(indices))
+        time.sleep(0.2 if len(read) == 1 else 0)
+        return plain(indices)
+
+    source.read = slow_at_first
+    dataset = iter(batches(source, 4))
+    order = np.random.default_rng([0, 0]).permutation(64)
+    np.testing.assert_array_equal(numbers(dataset, 1), order[:4])
+    deadline = time.monotonic() + 10
+    while len(read) < 3 and time.monotonic() < deadline:  # none of which was asked for
+        time.sleep(0.01)
+    assert len(read) >= 3
+    np.testing.assert_array_equal(numbers(dataset, 3), order[4:16])
 
 
 def test_errors_of_the_source_are_kept():
@@ -85,6 +120,12 @@ def test_errors_of_the_source_are_kept():
 
     source.read = fail
     dataset = batches(source, 5)
-    with pytest.raises(tf.errors.OpError):
-        next(iter(dataset))
-    assert isinstance(dataset.errors[0], KeyError)
+    if ON_TENSORFLOW:
+        import tensorflow as tf
+
+        with pytest.raises(tf.errors.OpError):
+            next(iter(dataset))
+        assert isinstance(dataset.errors[0], KeyError)
+    else:
+        with pytest.raises(KeyError, match="broken"):
+            next(dataset)

@@ -52,6 +52,13 @@ class Unreachable(TinyPictures):
         raise ConnectionError("no route to host")
 
 
+class NeedsTensorFlow(TinyPictures):
+    """A set that is prepared with TensorFlow, where there is none."""
+
+    def _split_generators(self, dl_manager):
+        raise ModuleNotFoundError("Failed to encode example\nNo module named 'tensorflow'")
+
+
 def test_reads_by_index(tmp_path):
     source = TFDSImages("tiny_pictures", 8, data_dir=tmp_path)
     assert len(source) == 6 and source.class_names == ["dark", "light"]
@@ -71,6 +78,12 @@ def test_what_cannot_be_used_is_named(tmp_path):
         InputError, match="'unreachable' could not be downloaded .*no route.* use --data FOLDER"
     ):
         TFDSImages("unreachable", 8, data_dir=tmp_path)
+    with pytest.raises(
+        InputError,
+        match="'needs_tensor_flow' cannot be prepared here .No module named 'tensorflow'.: .* copy "
+        f"{tmp_path}/needs_tensor_flow/1.0.0",
+    ):
+        TFDSImages("needs_tensor_flow", 8, data_dir=tmp_path)
 
 
 @pytest.mark.download
