@@ -76,7 +76,7 @@ def draw(rows, path):
                     and "error" not in row
                 ]
                 panel.plot(*zip(*points, strict=True), marker="o", label=precision)
-            panel.set(xscale="log", yscale="log", xlabel=axis, ylabel=label)
+            panel.set(xscale="log", ylim=(0, None), xlabel=axis, ylabel=label)
             panel.set_xticks([point[0] for point in points], [str(point[0]) for point in points])
             panel.minorticks_off()
             panel.legend()
