@@ -11,10 +11,12 @@ class Step(AdversarialStep):
     jit_by_default = False  # on CPUs XLA is slower
 
     def train_step(self, data):
+        self._updated = []
         return self._step_on(data)
 
     def _minimize(self, loss, model, optimizer):
-        with tf.GradientTape() as tape:
+        # One network after the other: the memory of both at once is a quarter more.
+        with tf.control_dependencies(self._updated), tf.GradientTape() as tape:
             results = loss()
             # Optimizers sum the gradients of the replicas; each loss is a mean over its replica.
             replicas = self.distribute_strategy.num_replicas_in_sync
@@ -22,6 +24,7 @@ class Step(AdversarialStep):
         variables = model.trainable_variables
         gradients = [_dense(gradient) for gradient in tape.gradient(scaled, variables)]
         optimizer.apply(gradients, variables)
+        self._updated = [tf.group(*(tf.convert_to_tensor(variable) for variable in variables))]
         return results
 
     def _input_gradient(self, function, inputs):

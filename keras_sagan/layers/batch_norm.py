@@ -27,11 +27,21 @@ class BatchNorm(keras.layers.BatchNormalization):
         super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
 
     def call(self, inputs, training=None, mask=None):
-        is_maps = len(inputs.shape) == 4 and self.axis in (-1, 3)
-        plain = mask is None and not self.synchronized and not self.renorm
-        fused = training and self.trainable and is_maps and plain
-        if not fused or keras.backend.backend() != "tensorflow":
+        if mask is not None or not self.fuses(inputs, training):
             return super().call(inputs, training=training, mask=mask)
+        outputs, *statistics = self.fused(inputs)
+        self.move(*statistics)
+        return outputs
+
+    def fuses(self, inputs, training):
+        """Whether a call is the fused operation."""
+        is_maps = len(inputs.shape) == 4 and self.axis in (-1, 3)
+        plain = not self.synchronized and not self.renorm
+        trains = training and self.trainable
+        return trains and is_maps and plain and keras.backend.backend() == "tensorflow"
+
+    def fused(self, inputs):
+        """Returns the normalised inputs, and the mean and variance of the batch."""
         import tensorflow as tf
 
         channels = inputs.shape[-1]
@@ -44,12 +54,11 @@ class BatchNorm(keras.layers.BatchNormalization):
             epsilon=self.epsilon,
             is_training=True,
         )
-        # The operation's variance is divided by one less than the number of locations.
+        # The operation divides the variance by one less than the number of locations.
         count = tf.cast(tf.size(inputs) // channels, tf.float32)
-        variance *= (count - 1.0) / count
-        self._move(self.moving_mean, mean)
-        self._move(self.moving_variance, variance)
-        return outputs
+        return outputs, mean, variance * (count - 1.0) / count
 
-    def _move(self, average, value):
-        average.assign(self.momentum * average + (1.0 - self.momentum) * value)
+    def move(self, mean, variance):
+        """Moves the moving statistics towards those of a batch."""
+        for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            average.assign(self.momentum * average + (1.0 - self.momentum) * value)

@@ -61,7 +61,18 @@ class ConditionalBatchNorm(keras.layers.Layer):
     def call(self, inputs, labels, training=False):
         gain = ops.take(self.gain, labels, axis=0)[:, None, None, :]
         bias = ops.take(self.bias, labels, axis=0)[:, None, None, :]
-        return self.norm(inputs, training=training) * (1 + gain) + bias
+        if not self.norm.fuses(inputs, training):
+            return self.norm(inputs, training=training) * (1 + gain) + bias
+        from keras_sagan.layers.tensorflow_recompute import recomputed
+
+        def scaled(inputs, gain, bias):
+            outputs, *statistics = self.norm.fused(inputs)
+            return outputs * (1 + gain) + bias, *statistics
+
+        # The normalised inputs are as large as the inputs, and quickly computed again.
+        outputs, *statistics = recomputed(scaled, inputs, gain, bias)
+        self.norm.move(*statistics)
+        return outputs
 
     def get_config(self):
         config = super().get_config()

@@ -1,5 +1,7 @@
 """Spectral normalisation as a reparametrisation of the wrapped layer's kernel."""
 
+import inspect
+
 import keras
 from keras import ops
 
@@ -55,6 +57,7 @@ class SpectralNorm(keras.layers.Wrapper):
 
     def build(self, input_shape=None):
         super().build(input_shape)
+        self._takes_training = "training" in inspect.signature(self.layer.call).parameters
         kernel = self._kernel_variable()
         axis = self._channel_axis()
         self.u = self.add_weight(
@@ -68,19 +71,32 @@ class SpectralNorm(keras.layers.Wrapper):
         )
 
     def call(self, inputs, training=False):
-        kernel = self._kernel_variable()
-        normalized, u = self._normalize(ops.convert_to_tensor(kernel))
+        variable = self._kernel_variable()
+        kernel = ops.convert_to_tensor(variable)
+        sigma, u = self._sigma(kernel)
         if training:
             self.u.assign(u)
-        # The scope hides the raw value from the wrapped layer; the other variables are passed
-        # along because values of an enclosing scope (JAX training) are not seen from inside.
-        values = [(v, normalized if v is kernel else v.value) for v in self.layer.variables]
-        with keras.StatelessScope(state_mapping=values):
-            return self.layer(inputs)
+        others = [v for v in self.layer.variables if v is not variable]
+        arguments = {"training": training} if self._takes_training else {}
+
+        def call(inputs, kernel, sigma, *values):
+            # The scope hides the raw value from the wrapped layer; the other variables are passed
+            # along because values of an enclosing scope (JAX training) are not seen from inside.
+            values = [(variable, kernel / sigma), *zip(others, values, strict=True)]
+            with keras.StatelessScope(state_mapping=values):
+                return self.layer(inputs, **arguments)
+
+        tensors = (inputs, kernel, sigma, *(ops.convert_to_tensor(v) for v in others))
+        if training and keras.backend.backend() == "tensorflow":
+            from keras_sagan.layers.tensorflow_recompute import recomputed
+
+            return recomputed(call, *tensors)
+        return call(*tensors)
 
     def normalized_kernel(self):
         """Returns `W / sigma(W)`, in the shape of the kernel, float32."""
-        return self._normalize(ops.convert_to_tensor(self._kernel_variable()))[0]
+        kernel = ops.convert_to_tensor(self._kernel_variable())
+        return kernel / self._sigma(kernel)[0]
 
     def get_config(self):
         config = super().get_config()
@@ -105,8 +121,8 @@ class SpectralNorm(keras.layers.Wrapper):
         )
         return -2 if isinstance(self.layer, transposed) else -1
 
-    def _normalize(self, kernel):
-        """Returns the normalised kernel and the vector `u` after the power iterations."""
+    def _sigma(self, kernel):
+        """Returns sigma and the vector `u` after the power iterations."""
         matrix = ops.swapaxes(kernel, self._channel_axis(), -1)
         matrix = ops.reshape(matrix, (-1, matrix.shape[-1]))
         constant = ops.stop_gradient(matrix)
@@ -115,7 +131,7 @@ class SpectralNorm(keras.layers.Wrapper):
             v = self._unit(ops.matmul(u, ops.transpose(constant)))
             u = self._unit(ops.matmul(v, constant))
         sigma = ops.sum(ops.matmul(v, matrix) * u)
-        return kernel / sigma, u
+        return sigma, u
 
     def _unit(self, x):
         return x / (ops.sqrt(ops.sum(ops.square(x))) + self.epsilon)
