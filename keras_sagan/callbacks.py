@@ -155,7 +155,8 @@ class SampleSheets:
         chosen = np.arange(0, len(images), self._columns)[:6]
         labels = None if self._labels is None else self._labels[chosen]
         inputs = generator_inputs(self._gan.sampler, self._seeds[chosen], labels)
-        outputs = self._maps_model.predict(inputs, verbose=0)
+        # `predict` would divide the pictures among the devices of training.
+        outputs = self._maps_model.predict_on_batch(inputs)
         outputs.pop("output")
         for name, maps in outputs.items():
             layer = self._gan.sampler.get_layer(name)

@@ -2,13 +2,15 @@ import json
 
 import numpy as np
 import pytest
-from programs import REPOSITORY, run
+from programs import JAX, REPOSITORY, run
 
 
 def fit(backend, family, devices, loss):
     program = REPOSITORY / "tests" / "distributed_fit.py"
-    flags = f"--xla_force_host_platform_device_count={devices}"  # read by JAX alone
-    env = {"KERAS_BACKEND": backend, "XLA_FLAGS": flags}
+    env = {}
+    if backend == "jax":
+        flags = f"{JAX['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
+        env = {**JAX, "XLA_FLAGS": flags}
     process = run(program, family, devices, loss, env=env)
     assert process.returncode == 0, process.stderr
     return json.loads(process.stdout.splitlines()[-1])
