@@ -2,7 +2,7 @@
 
 A step is one update of the discriminator and one of the generator. Ours is a step of `fit` with
 the defaults of `GAN.compile`, on batches of random pictures, reading the logs included; it averages
-the generator's weights too. Peers run as their code is written (float32), tuned by hand (gradients
+the generator's weights too. Peers run as their code is written, tuned by hand (gradients
 only where they are needed, PyTorch's own spectral norm, channels-last), and that compiled.
 
 Presets are the two published comparisons:

@@ -63,11 +63,15 @@ def networks(settings, config):
     models = BigGAN.Generator(**config).to(device), BigGAN.Discriminator(**config).to(device)
     if settings["variant"] != "as written":
         for model in models:
-            _tune(model.to(memory_format=torch.channels_last), settings)
+            _tune(model.to(memory_format=torch.channels_last))
+    for model in models:
+        torch_tools.cast_forward(model, settings["precision"])
+        if settings["variant"] == "compiled":
+            model.compile()
     return models
 
 
-def _tune(model, settings):
+def _tune(model):
     import layers
 
     def plain(module):
@@ -88,9 +92,6 @@ def _tune(model, settings):
         return made.to(torch_tools.device(), memory_format=torch.channels_last)
 
     torch_tools.with_own_spectral_norm(model, lambda m: isinstance(m, layers.SN), plain)
-    torch_tools.cast_forward(model, settings["precision"])
-    if settings["variant"] == "compiled":
-        model.compile()
 
 
 def train_step(settings):

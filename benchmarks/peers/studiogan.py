@@ -79,12 +79,12 @@ def networks(settings):
     )
     made = _Logits(discriminator).to(torch_tools.device())
     generator = generator.to(torch_tools.device())
-    if settings["variant"] != "as written":
-        for module in (generator, made):
+    for module in (generator, made):
+        torch_tools.cast_forward(module, settings["precision"])
+        if settings["variant"] != "as written":
             module.to(memory_format=torch.channels_last)
-            torch_tools.cast_forward(module, settings["precision"])
-            if settings["variant"] == "compiled":
-                module.compile()
+        if settings["variant"] == "compiled":
+            module.compile()
     return generator, made
 
 

@@ -15,6 +15,8 @@ class BatchNorm(keras.layers.BatchNormalization):
     Args:
         momentum: Of the moving mean and variance.
         epsilon: Added to the variance.
+        synchronized: Whether the statistics are taken over all replicas of a `tf.distribute`
+            strategy. On JAX they always are over the whole batch.
         **kwargs: Of `keras.layers.BatchNormalization`.
 
     Example:
@@ -23,8 +25,10 @@ class BatchNorm(keras.layers.BatchNormalization):
     (16, 32, 32, 64)
     """
 
-    def __init__(self, momentum=0.99, epsilon=1e-5, **kwargs):
-        super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
+    def __init__(self, momentum=0.99, epsilon=1e-5, synchronized=False, **kwargs):
+        # On JAX a batch is one array over all devices, and Keras refuses to be asked.
+        synchronized = synchronized and keras.backend.backend() == "tensorflow"
+        super().__init__(momentum=momentum, epsilon=epsilon, synchronized=synchronized, **kwargs)
 
     def call(self, inputs, training=None, mask=None):
         if mask is not None or not self.fuses(inputs, training):

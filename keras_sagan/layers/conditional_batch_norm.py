@@ -14,8 +14,8 @@ class ConditionalBatchNorm(keras.layers.Layer):
         num_classes: Number of classes.
         momentum: Of the moving mean and variance.
         epsilon: Added to the variance.
-        synchronized: Whether the batch statistics are taken over all replicas of a
-            `tf.distribute` strategy (TensorFlow backend only).
+        synchronized: Whether the statistics are taken over all replicas of a `tf.distribute`
+            strategy. On JAX they always are over the whole batch.
         **kwargs: Of `keras.layers.Layer`.
 
     Call arguments:

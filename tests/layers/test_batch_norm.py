@@ -66,3 +66,9 @@ def test_a_frozen_layer_uses_and_keeps_its_statistics():
 @pytest.mark.parametrize("training", [True, False])
 def test_contract(training, tmp_path):
     check_layer(with_weights, X, tmp_path, tolerance=2e-3, training=training)
+
+
+def test_synchronized_layers_load_on_every_backend():
+    layer = BatchNorm.from_config(BatchNorm(synchronized=True).get_config())
+    outputs = np.asarray(layer(X, training=True))
+    assert outputs.mean() == pytest.approx(0, abs=1e-5)
