@@ -221,6 +221,10 @@ def _fit(gan, source, config, run):
                 first_step=first_step,
                 flip=config.data.flip,
             )
+            settle = getattr(dataset, "settle", lambda: None)  # of TensorFlow's alone
+            settled = keras.callbacks.LambdaCallback(
+                on_train_end=lambda logs, settle=settle: settle()
+            )
             epoch = -(-first_step // settings.log_every)
             try:
                 gan.fit(
@@ -228,11 +232,12 @@ def _fit(gan, source, config, run):
                     initial_epoch=epoch,
                     epochs=epoch + epochs,
                     steps_per_epoch=steps_per_epoch,
-                    callbacks=watchers,
+                    callbacks=[*watchers, settled],
                     shuffle=False,
                     verbose=0,
                 )
             except Exception:
+                settle()
                 # What the source raised, without TensorFlow's wrapping.
                 if errors := getattr(dataset, "errors", None):
                     raise errors[0] from None

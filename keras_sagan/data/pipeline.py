@@ -9,6 +9,7 @@ import concurrent.futures
 import functools
 import itertools
 import os
+import time
 
 import numpy as np
 
@@ -33,7 +34,9 @@ def batches(source, batch_size, *, seed=0, first_step=0, flip=False):
     Returns:
         On TensorFlow a `tf.data.Dataset` of images (batch_size, image_size, image_size, 3) uint8,
         or of pairs of images and labels (batch_size,) int32. An error of the source is raised
-        again as `tf.errors.OpError`, and stands in `dataset.errors`.
+        again as `tf.errors.OpError`, and stands in `dataset.errors`. Call `dataset.settle()` before
+        its iterator is dropped: it waits until reading ahead has come to rest. (TensorFlow waits
+        for reads with Python's lock held, which they need to end.)
 
         On other backends a generator of tuples of the same arrays, read ahead by threads, which
         raises an error of the source as it is.
@@ -67,14 +70,25 @@ def _reader(source, batch_size, seed, flip):
 def _dataset(source, batch_size, read, first_step):
     import tensorflow as tf
 
-    errors = []
+    errors, running, started = [], set(), itertools.count()
 
     def read_or_note(step):
+        running.add(int(step))
+        next(started)
         try:
             return read(step)
         except Exception as error:
             errors.append(error)
             raise
+        finally:
+            running.discard(int(step))
+
+    def settle():
+        quiet, before = 0, None
+        while quiet < 10:  # half a second: a read that there is room for starts at once
+            quiet = 0 if running or before != repr(started) else quiet + 1
+            before = repr(started)
+            time.sleep(0.05)
 
     specs = [tf.TensorSpec((batch_size, source.image_size, source.image_size, 3), tf.uint8)]
     if source.class_names is not None:
@@ -90,7 +104,7 @@ def _dataset(source, batch_size, read, first_step):
     dataset = tf.data.Dataset.counter(first_step)
     dataset = dataset.map(load, num_parallel_calls=_WORKERS, deterministic=True)
     dataset = dataset.prefetch(_READ_AHEAD)
-    dataset.errors = errors
+    dataset.errors, dataset.settle = errors, settle
     return dataset
 
 

@@ -129,3 +129,30 @@ def test_errors_of_the_source_are_kept():
     else:
         with pytest.raises(KeyError, match="broken"):
             next(dataset)
+
+
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="TensorFlow alone reads so")
+def test_a_settled_dataset_reads_nothing_more():
+    reads = []
+
+    class Slow:
+        class_names, image_size = None, 4
+
+        def __len__(self):
+            return 100
+
+        def read(self, indices):
+            reads.append("begun")
+            time.sleep(0.2)
+            reads.append("ended")
+            return np.zeros((len(indices), 4, 4, 3), np.uint8), None
+
+    dataset = batches(Slow(), 2)
+    iterator = iter(dataset)
+    next(iterator)
+    dataset.settle()
+    before = list(reads)
+    assert before.count("begun") == before.count("ended") > 1  # it has read ahead
+    time.sleep(0.5)
+    assert reads == before
+    del iterator
