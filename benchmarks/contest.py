@@ -9,7 +9,6 @@ import argparse
 import contextlib
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -240,13 +239,6 @@ class Player:
         else:
             self._error = lines[-1].strip()[:200] if lines else f"ended with code {code}"
         return None
-
-
-def _last_error(log):
-    """The last line of a log that names an exception, or its last line."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    named = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Unsupported)\b", line)]
-    return next(iter((named or lines)[-1:]), "")[:200]
 
 
 def table(rows, columns):

@@ -64,9 +64,7 @@ def train(config, run_dir, resume=False, strategy="auto"):
 
 
 def _train(config, run, source, resume, devices):
-    # On JAX a batch is one array over all devices, and so are its statistics.
-    replicated = devices > 1 and keras.config.backend() == "tensorflow"
-    gan = make_gan(config, synchronized=replicated)
+    gan = make_gan(config, synchronized=devices > 1)
     if resume:
         # A run that was stopped before its first checkpoint starts again.
         step = run.load_checkpoint(gan) if run.checkpoint_steps() else 0

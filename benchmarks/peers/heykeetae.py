@@ -48,18 +48,16 @@ def networks(settings):
 def _with_own_spectral_norm(model):
     from spectral import SpectralNorm
 
-    for stage in model.children():
-        if not isinstance(stage, torch.nn.Sequential):
-            continue
-        for i, layer in enumerate(stage):
-            if isinstance(layer, SpectralNorm):
-                conv = layer.module
-                weight = conv.weight_bar.detach().clone()
-                for name in ("weight_u", "weight_v", "weight_bar"):
-                    del conv._parameters[name]
-                conv.__dict__.pop("weight", None)
-                conv.weight = torch.nn.Parameter(weight)
-                stage[i] = torch.nn.utils.parametrizations.spectral_norm(conv)
+    def plain(module):
+        conv = module.module
+        weight = conv.weight_bar.detach().clone()
+        for name in ("weight_u", "weight_v", "weight_bar"):
+            del conv._parameters[name]
+        conv.__dict__.pop("weight", None)
+        conv.weight = torch.nn.Parameter(weight)
+        return conv
+
+    torch_tools.with_own_spectral_norm(model, lambda m: isinstance(m, SpectralNorm), plain)
     return model
 
 
@@ -67,7 +65,6 @@ def train_step(settings):
     """One update of each network."""
     generator, discriminator = networks(settings)
     device, batch = torch_tools.device(), settings["batch_size"]
-    as_written = settings["variant"] == "as written"
     adam = {"betas": (0.0, 0.9)}
     g_optimizer = torch.optim.Adam(
         [p for p in generator.parameters() if p.requires_grad], 1e-4, **adam
@@ -77,37 +74,35 @@ def train_step(settings):
     )
     size = settings["image_size"]
     images = torch.rand(batch, 3, size, size, device=device) * 2 - 1
-    if not as_written:
-        images = images.to(memory_format=torch.channels_last)
-
-    def reset_grad():
-        d_optimizer.zero_grad()
-        g_optimizer.zero_grad()
-
-    def latent():
-        return torch.randn(batch, settings["latent_dim"], device=device)
 
     def forward(model, x):
         with torch_tools.autocast(settings["precision"]):
             return model(x)[0].float()
 
+    def generate():
+        return forward(generator, torch.randn(batch, settings["latent_dim"], device=device))
+
+    if settings["variant"] != "as written":
+        return torch_tools.hinge_step(
+            generate,
+            lambda x: torch.cat([forward(discriminator, part) for part in x.split(batch)]),
+            (g_optimizer, d_optimizer),
+            (generator, discriminator),
+            images.to(memory_format=torch.channels_last),
+        )
+
+    def reset_grad():
+        d_optimizer.zero_grad()
+        g_optimizer.zero_grad()
+
     def step():
-        if not as_written:
-            torch_tools.set_trained(discriminator, True)
         real = forward(discriminator, images)
-        if as_written:
-            fakes = forward(generator, latent())
-        else:
-            with torch.no_grad():
-                fakes = forward(generator, latent())
-        fake = forward(discriminator, fakes)
+        fake = forward(discriminator, generate())
         loss = torch.relu(1.0 - real).mean() + torch.relu(1.0 + fake).mean()
         reset_grad()
         loss.backward()
         d_optimizer.step()
-        if not as_written:
-            torch_tools.set_trained(discriminator, False)
-        loss = -forward(discriminator, forward(generator, latent())).mean()
+        loss = -forward(discriminator, generate()).mean()
         reset_grad()
         loss.backward()
         g_optimizer.step()
@@ -120,15 +115,14 @@ def sample(settings):
     generator, _ = networks(settings)
     generator.eval()
 
-    def draw():
-        with torch.no_grad(), torch_tools.autocast(settings["precision"]):
+    def generate():
+        with torch_tools.autocast(settings["precision"]):
             latent = torch.randn(
                 settings["batch_size"], settings["latent_dim"], device=torch_tools.device()
             )
-            images = generator(latent)[0].float()
-        return ((images + 1) * 127.5).clamp(0, 255).byte().cpu().numpy()
+            return generator(latent)[0].float()
 
-    return draw
+    return torch_tools.sample_task(generate)
 
 
 def attention(settings):

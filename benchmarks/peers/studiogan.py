@@ -131,14 +131,12 @@ def sample(settings):
     generator.eval()
     device, batch = torch_tools.device(), settings["batch_size"]
 
-    def draw():
-        with torch.no_grad():
-            latent = torch.randn(batch, settings["latent_dim"], device=device)
-            labels = torch.randint(0, settings["classes"], (batch,), device=device)
-            images = generator(latent, labels, eval=True)
-        return ((images + 1) * 127.5).clamp(0, 255).byte().cpu().numpy()
+    def generate():
+        latent = torch.randn(batch, settings["latent_dim"], device=device)
+        labels = torch.randint(0, settings["classes"], (batch,), device=device)
+        return generator(latent, labels, eval=True)
 
-    return draw
+    return torch_tools.sample_task(generate)
 
 
 def attention(settings):

@@ -124,6 +124,17 @@ def hinge_step(generate, discriminate, optimizers, models, images):
     return step
 
 
+def sample_task(generate):
+    """Returns the task that draws a batch, as uint8 on the host."""
+
+    def draw():
+        with torch.no_grad():
+            images = generate()
+        return ((images + 1) * 127.5).clamp(0, 255).byte().cpu().numpy()
+
+    return draw
+
+
 def attention_task(module, settings):
     """Returns the task of an attention module on a map: forward, or with all gradients."""
     batch, height, width, channels = settings["shape"]

@@ -70,11 +70,12 @@ def _reader(source, batch_size, seed, flip):
 def _dataset(source, batch_size, read, first_step):
     import tensorflow as tf
 
-    errors, running, started = [], set(), itertools.count()
+    errors, running, newest = [], set(), None
 
     def read_or_note(step):
+        nonlocal newest
+        newest = int(step)
         running.add(int(step))
-        next(started)
         try:
             return read(step)
         except Exception as error:
@@ -86,8 +87,8 @@ def _dataset(source, batch_size, read, first_step):
     def settle():
         quiet, before = 0, None
         while quiet < 10:  # half a second: a read that there is room for starts at once
-            quiet = 0 if running or before != repr(started) else quiet + 1
-            before = repr(started)
+            quiet = 0 if running or before != newest else quiet + 1
+            before = newest
             time.sleep(0.05)
 
     specs = [tf.TensorSpec((batch_size, source.image_size, source.image_size, 3), tf.uint8)]
