@@ -43,17 +43,32 @@ class Conv2D(keras.layers.Conv2D):
 
 @keras.saving.register_keras_serializable(package="keras_sagan")
 class Conv2DTranspose(keras.layers.Conv2DTranspose):
-    """A "same" `keras.layers.Conv2DTranspose` of stride 2 that trains faster likewise.
+    """A `keras.layers.Conv2DTranspose` that trains faster likewise: one that doubles, or starts.
 
     Args:
         filters: Output channels.
         kernel_size: Height and width of the kernel.
+        strides: 2 with "same" padding, which doubles height and width; 1 with "valid" padding,
+            for maps of 1x1.
+        padding: "same" or "valid".
         **kwargs: Of `keras.layers.Conv2DTranspose`.
     """
 
-    def __init__(self, filters, kernel_size, **kwargs):
-        super().__init__(filters, kernel_size, **{"strides": 2, "padding": "same", **kwargs})
+    def __init__(self, filters, kernel_size, strides=2, padding="same", **kwargs):
+        super().__init__(filters, kernel_size, strides, padding, **kwargs)
 
     def call(self, inputs, training=None):
-        outputs = conv_transpose(inputs, self.kernel, training)
+        form = (self.padding, *self.strides)
+        if form == ("valid", 1, 1) and tuple(inputs.shape[1:3]) == (1, 1):
+            outputs = self._start(inputs)
+        elif form == ("same", 2, 2):
+            outputs = conv_transpose(inputs, self.kernel, training)
+        else:
+            return super().call(inputs)
         return self.activation(outputs + self.bias if self.use_bias else outputs)
+
+    def _start(self, inputs):
+        """The transposed convolution of a single location: a matrix product."""
+        *shape, channels = self.kernel.shape
+        matrix = ops.transpose(ops.reshape(self.kernel, (-1, channels)))
+        return ops.reshape(ops.matmul(ops.reshape(inputs, (-1, channels)), matrix), (-1, *shape))

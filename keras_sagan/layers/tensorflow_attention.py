@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from keras_sagan.layers import attention
 from keras_sagan.layers.tensorflow_device import on_cpu
+from keras_sagan.layers.tensorflow_product import transposed_product
 
 # Entries of the softmax that are worked on at a time on CPUs, and at most so many such pieces.
 _PIECE = 1 << 21
@@ -144,8 +145,8 @@ def _gradients(query, key, value, softmax, outputs, upstream):
     )
     return (
         tf.matmul(d_logits, key),
-        tf.matmul(d_logits, query, transpose_a=True),
-        tf.matmul(softmax, upstream, transpose_a=True),
+        transposed_product(d_logits, query),
+        transposed_product(softmax, upstream),
     )
 
 

@@ -88,7 +88,7 @@ class DCGANGenerator(family.Family):
             return x
 
         x = layers.Reshape((1, 1, latent_dim))(inputs["latent"])
-        x = stage(x, layers.Conv2DTranspose(first, 4, name="conv4"), 4)
+        x = stage(x, Conv2DTranspose(first, 4, 1, "valid", name="conv4"), 4)
         for channels, size in zip(stages, sizes[1:], strict=True):
             x = stage(x, Conv2DTranspose(channels, 4, name=f"conv{size}"), size)
         x = Conv2DTranspose(3, 4, name="to_rgb")(x)

@@ -46,8 +46,9 @@ CASES = [
     ((3, 4, 6, 64), 4, 2, 72),
     ((2, 4, 4, 64), 3, 1, 64),
     ((2, 4, 3, 64), 1, 1, 64),
-    ((2, 8, 8, 8), 3, 1, 512),
-    ((1, 16, 16, 8), 4, 2, 512),
+    ((2, 8, 8, 8), 3, 1, 256),
+    ((1, 16, 16, 8), 4, 2, 256),
+    ((2, 12, 8, 3), 4, 2, 16),  # to and from pictures
     ((1, 12, 12, 8), 3, 1, 8),
     ((2, 4, 4, 64), 5, 1, 64),
     ((2, 4, 4, 64), 2, 2, 64),  # kernels that no product is made of
@@ -86,6 +87,29 @@ def test_conv_transpose_and_its_gradients(shape, size, stride, filters):
     check(d_kernel, gradients(upstream, kernel, stride, x)[1])
 
 
+def test_start_is_one_location_times_the_kernel():
+    layer = Conv2DTranspose(5, 4, 1, "valid")
+    x = RNG.normal(size=(3, 1, 1, 7))
+    layer.build(x.shape)
+    kernel, bias = RNG.normal(size=(4, 4, 5, 7)), RNG.normal(size=5)
+    layer.set_weights([kernel, bias])
+    upstream = RNG.normal(size=(3, 4, 4, 5))
+    outputs, d_x, d_kernel = run(layer, x, upstream)
+    check(outputs, np.einsum("byxc,hwfc->bhwf", x, kernel) + bias)
+    check(d_x, np.einsum("bhwf,hwfc->bc", upstream, kernel)[:, None, None])
+    check(d_kernel, np.einsum("bhwf,byxc->hwfc", upstream, x))
+
+
+@pytest.mark.parametrize("options", [(3, 2, "valid"), (4, 1, "same"), (4, 1, "valid")])
+def test_other_transposed_convolutions_are_those_of_keras(options):
+    x = RNG.normal(size=(2, 3, 5, 7)).astype("float32")
+    layer, plain = Conv2DTranspose(6, *options), keras.layers.Conv2DTranspose(6, *options)
+    for each in (layer, plain):
+        each.build(x.shape)
+    plain.set_weights(layer.get_weights())
+    check(layer(x, training=True), np.asarray(plain(x)))
+
+
 def check(found, exact):
     # Sums of up to 8192 products in float32.
     np.testing.assert_allclose(found, exact, rtol=1e-4, atol=1e-5 * np.abs(exact).max())
@@ -120,8 +144,8 @@ def run(layer, x, upstream):
     return step()
 
 
-@pytest.mark.parametrize("stride", [1, 2])
-def test_second_derivatives(stride):
+@pytest.mark.parametrize(("stride", "channels"), [(1, 64), (2, 64), (2, 3)])
+def test_second_derivatives(stride, channels):
     """Of the squared norm of the gradient by the inputs, as in a gradient penalty."""
     if keras.backend.backend() == "jax":
         pytest.skip("only TensorFlow has gradients of its own")
@@ -130,8 +154,8 @@ def test_second_derivatives(stride):
     from keras_sagan.layers import tensorflow_convolution
 
     size = 2 + stride if stride == 2 else 3
-    x = tf.constant(RNG.normal(size=(2, 4 * stride, 4 * stride, 64)), "float32")
-    kernel = tf.constant(RNG.normal(size=(size, size, 64, 64)) / 24, "float32")
+    x = tf.constant(RNG.normal(size=(2, 4 * stride, 4 * stride, channels)), "float32")
+    kernel = tf.constant(RNG.normal(size=(size, size, channels, 64)) / 24, "float32")
     found = []
     for conv in (
         lambda x, k: tensorflow_convolution.conv(x, k, stride),
