@@ -22,6 +22,16 @@ def conv_transpose(inputs, kernel, training=False):
     return ops.conv_transpose(inputs, kernel, strides=2, padding="same")
 
 
+def add_bias(x, bias):
+    """Adds (channels,) to (batch, height, width, channels)."""
+    if keras.backend.backend() != "tensorflow":
+        return x + bias
+    import tensorflow as tf
+
+    # The gradient of a plain addition takes two to three times as long.
+    return tf.nn.bias_add(x, ops.convert_to_tensor(bias))
+
+
 @keras.saving.register_keras_serializable(package="keras_sagan")
 class Conv2D(keras.layers.Conv2D):
     """A "same" `keras.layers.Conv2D` that trains faster where maps are small, on CPUs.
@@ -38,7 +48,7 @@ class Conv2D(keras.layers.Conv2D):
 
     def call(self, inputs, training=None):
         outputs = conv(inputs, self.kernel, self.strides[0], training)
-        return self.activation(outputs + self.bias if self.use_bias else outputs)
+        return self.activation(add_bias(outputs, self.bias) if self.use_bias else outputs)
 
 
 @keras.saving.register_keras_serializable(package="keras_sagan")
@@ -65,7 +75,7 @@ class Conv2DTranspose(keras.layers.Conv2DTranspose):
             outputs = conv_transpose(inputs, self.kernel, training)
         else:
             return super().call(inputs)
-        return self.activation(outputs + self.bias if self.use_bias else outputs)
+        return self.activation(add_bias(outputs, self.bias) if self.use_bias else outputs)
 
     def _start(self, inputs):
         """The transposed convolution of a single location: a matrix product."""

@@ -7,9 +7,10 @@ pair is one stride-2 convolution with the 4x4 kernel `K = W * ones(2, 2)`: the s
 """
 
 import keras
+import numpy as np
 from keras import ops
 
-from keras_sagan.layers.convolution import conv, conv_transpose
+from keras_sagan.layers.convolution import add_bias, conv, conv_transpose
 
 
 class _ResamplingConv2D(keras.layers.Layer):
@@ -51,17 +52,21 @@ class _ResamplingConv2D(keras.layers.Layer):
         return config
 
     def _add_bias(self, x):
-        return x + self.bias if self.use_bias else x
+        return add_bias(x, self.bias) if self.use_bias else x
 
 
-def _spread(kernel):
-    """Full convolution of a 3x3 kernel (3, 3, a, b) with a 2x2 kernel of ones: (4, 4, a, b)."""
-    rows = ops.pad(kernel, [[0, 1], [0, 0], [0, 0], [0, 0]]) + ops.pad(
-        kernel, [[1, 0], [0, 0], [0, 0], [0, 0]]
-    )
-    return ops.pad(rows, [[0, 0], [0, 1], [0, 0], [0, 0]]) + ops.pad(
-        rows, [[0, 0], [1, 0], [0, 0], [0, 0]]
-    )
+# Where a row of a 3x3 kernel goes in the 4x4 one: full convolution with (1, 1).
+_ROWS = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 1]])
+
+
+def _spread(kernel, rows):
+    """A 4x4 kernel from a 3x3 one (3, 3, a, b), by the matrix (4, 3) for rows and columns.
+
+    A product with all of the kernel is one pass over it; padding and adding are six.
+    """
+    kernel = ops.convert_to_tensor(kernel)
+    matrix = ops.convert_to_tensor(np.kron(rows, rows), kernel.dtype)
+    return ops.reshape(ops.matmul(matrix, ops.reshape(kernel, (9, -1))), (4, 4, *kernel.shape[2:]))
 
 
 @keras.saving.register_keras_serializable(package="keras_sagan")
@@ -93,8 +98,7 @@ class UpsampleConv2D(_ResamplingConv2D):
     def transposed_kernel(self):
         """Returns the kernel of the equal stride-2 `Conv2DTranspose`: (4, 4, filters, channels)."""
         # A transposed convolution scatters, so its kernel is the mirrored one.
-        kernel = ops.flip(ops.convert_to_tensor(self.kernel), axis=(0, 1))
-        return ops.transpose(_spread(kernel), (0, 1, 3, 2))
+        return ops.transpose(_spread(self.kernel, _ROWS[:, ::-1]), (0, 1, 3, 2))
 
 
 @keras.saving.register_keras_serializable(package="keras_sagan")
@@ -129,5 +133,5 @@ class DownsampleConv2D(_ResamplingConv2D):
             raise ValueError(
                 f"DownsampleConv2D needs an even height and width, got {height} x {width}"
             )
-        kernel = _spread(ops.convert_to_tensor(self.kernel)) * 0.25
+        kernel = _spread(self.kernel, 0.5 * _ROWS)
         return self._add_bias(conv(inputs, kernel, 2, training))

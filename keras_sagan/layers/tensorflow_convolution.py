@@ -86,7 +86,7 @@ def conv_transpose(inputs, kernel, stride):
         if not _is_product(sides, kernel, stride):
             return plain(inputs, kernel), gradient
         if stride == 1:
-            flipped = tf.transpose(kernel[::-1, ::-1], (0, 1, 3, 2))
+            flipped = tf.transpose(tf.reverse(kernel, (0, 1)), (0, 1, 3, 2))
             return conv(inputs, flipped, 1), gradient
         return _doubled(inputs, kernel), gradient
 
@@ -209,7 +209,7 @@ def _doubled_by_corners(maps, kernel):
     """
     channels, filters = kernel.shape[2:]
     taps = tf.reshape(kernel, (2, 2, 2, 2, channels, filters))
-    taps = tf.transpose(taps[::-1, :, ::-1], (0, 2, 5, 1, 3, 4))
+    taps = tf.transpose(tf.reverse(taps, (0, 2)), (0, 2, 5, 1, 3, 4))
     corners = tf.nn.conv2d(
         tf.pad(maps, ((0, 0), (1, 1), (1, 1), (0, 0))),
         tf.reshape(taps, (2, 2, filters, 4 * channels)),
