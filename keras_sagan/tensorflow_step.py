@@ -23,7 +23,10 @@ class Step(AdversarialStep):
             scaled = optimizer.scale_loss(results[0] / replicas)
         variables = model.trainable_variables
         gradients = [_dense(gradient) for gradient in tape.gradient(scaled, variables)]
-        optimizer.apply(gradients, variables)
+        # Or else all that depends on no gradient, as the averages times their momentum, is computed
+        # when the step begins, and kept.
+        with tf.control_dependencies(gradients):
+            optimizer.apply(gradients, variables)
         self._updated = [tf.group(*(tf.convert_to_tensor(variable) for variable in variables))]
         return results
 
