@@ -19,6 +19,7 @@ from pathlib import Path
 from benchmarks import machine
 
 FOLDER = Path(__file__).parent
+OURS = FOLDER / "ours.py"
 PEERS = ("heykeetae", "biggan", "studiogan")
 # What a peer can be given by hand, beside its code as it is.
 VARIANTS = ("as written", "tuned", "compiled")
@@ -99,7 +100,7 @@ def contestants(options, settings, precision, variants=VARIANTS):
     Code as it is written runs under autocast in bfloat16.
     """
     told = {"warmup": 2, **settings, "precision": precision}
-    everyone = [Contestant(f"keras-sagan {precision}", FOLDER / "ours.py", told)]
+    everyone = [Contestant(f"keras-sagan {precision}", OURS, told)]
     for peer, clone in options.peers.items():
         for variant in variants:
             everyone.append(

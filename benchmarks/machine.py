@@ -40,51 +40,43 @@ def _gpus():
     return process.stdout.split("\n")[:-1] if process.returncode == 0 else []
 
 
-def matmul_ceiling(precision):
-    """Returns the FLOP/s of the best square matrix product, measured in a process of its own."""
-    process = subprocess.run(
-        [sys.executable, "-m", "benchmarks.machine", precision],
-        cwd=Path(__file__).parents[1],
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
-        capture_output=True,
-        text=True,
-    )
-    if process.returncode:
-        raise RuntimeError(process.stderr.strip().splitlines()[-1])
-    return max(json.loads(process.stdout.splitlines()[-1])[precision].values())
-
-
 def measured_matmuls(precision):
     """Returns the FLOP/s of square matrix products by size, medians; on Keras's backend."""
-    import keras
-    import numpy as np
-    from keras import ops
-
-    keras.utils.set_random_seed(0)
     results = {}
     for size in SIZES:
-        scale = size**-0.5  # products of products keep their size
-        left, right = (
-            ops.cast(np.random.normal(0, scale, (size, size)), precision) for _ in range(2)
-        )
-        # On fast devices one product would measure how long it takes to ask for it.
-        _seconds(left, right, 1)
-        products = max(1, min(1000, round(0.1 / _seconds(left, right, 1))))
-        seconds = statistics.median(_seconds(left, right, products) for _ in range(_TURNS))
-        seconds /= products
-        results[size] = 2 * size**3 / seconds
+        task, flops = matmuls(size, precision)
+        seconds = statistics.median(_seconds(task) for _ in range(_TURNS))
+        results[size] = flops / seconds
         if seconds > _LONG:
             break
     return results
 
 
-def _seconds(left, right, products):
+def matmuls(size, precision):
+    """Returns a task of one square product, or as many as fill 0.1 s, and its FLOPs."""
+    import keras
+    import numpy as np
     from keras import ops
 
+    keras.utils.set_random_seed(0)
+    scale = size**-0.5  # products of products keep their size
+    left, right = (ops.cast(np.random.normal(0, scale, (size, size)), precision) for _ in range(2))
+
+    def multiply(products):
+        result = left
+        for _ in range(products):
+            result = ops.matmul(result, right)
+        ops.convert_to_numpy(ops.cast(result[0, 0], "float32"))  # waits for all of them
+
+    # On fast devices one product would measure how long it takes to ask for it.
+    multiply(1)
+    products = max(1, min(1000, round(0.1 / _seconds(lambda: multiply(1)))))
+    return lambda: multiply(products), 2 * size**3 * products
+
+
+def _seconds(task):
     start = time.perf_counter()
-    for _ in range(products):
-        left = ops.matmul(left, right)
-    ops.convert_to_numpy(ops.cast(left[0, 0], "float32"))  # waits for all of them
+    task()
     return time.perf_counter() - start
 
 

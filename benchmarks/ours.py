@@ -24,6 +24,7 @@ def prepare(settings):
         "sample": sample,
         "attention": attention,
         "input_pipeline": input_pipeline,
+        "matmul": matmul,
     }
     about = tasks[settings["task"]](settings)
     return {**about, "device_peak": device_peak(), "backend": keras.config.backend()}
@@ -123,6 +124,15 @@ def _endless(batch):
     import tensorflow as tf
 
     return tf.data.Dataset.from_tensors(batch).repeat().prefetch(2)
+
+
+def matmul(settings):
+    """Matrix products of the size that is fastest here: what the machine can do."""
+    from benchmarks import machine
+
+    rates = machine.measured_matmuls(settings["precision"])
+    task, flops = machine.matmuls(max(rates, key=rates.get), settings["precision"])
+    return {"task": task, "flops": flops}
 
 
 def sample(settings):

@@ -1,6 +1,7 @@
 """What the PyTorch peers share."""
 
 import contextlib
+import importlib.machinery
 import importlib.util
 import sys
 import types
@@ -52,6 +53,7 @@ def stand_in(*names):
     for name in names:
         if name.partition(".")[0] in missing:
             module = sys.modules[name] = _Empty(name)
+            module.__spec__ = importlib.machinery.ModuleSpec(name, None)  # PyTorch looks for some
             parent, _, child = name.rpartition(".")
             if parent:
                 setattr(sys.modules[parent], child, module)
