@@ -79,7 +79,7 @@ def draw(rows, path):
             panel.set(xscale="log", ylim=(0, None), xlabel=axis, ylabel=label)
             panel.set_xticks([point[0] for point in points], [str(point[0]) for point in points])
             panel.minorticks_off()
-            panel.legend()
+            panel.legend(loc="lower right")  # the curves start above
     figure.tight_layout()
     figure.savefig(path, dpi=100)
 

@@ -66,8 +66,10 @@ def conv_transpose(inputs, kernel, stride):
     sides = inputs.shape[1:3]
 
     def plain(inputs, kernel):
-        batch, *doubled = tf.unstack(tf.shape(inputs)[:3] * (1, stride, stride))
-        shape = (batch, *doubled, kernel.shape[2])
+        batch, *found = tf.unstack(tf.shape(inputs)[:3])
+        # Numbers where they are known: the gradient needs them.
+        sizes = (stride * (side or f) for side, f in zip(sides, found, strict=True))
+        shape = (batch, *sizes, kernel.shape[2])
         return tf.nn.conv2d_transpose(inputs, kernel, shape, stride, "SAME")
 
     if not _has_own_gradients(sides, kernel, stride):

@@ -5,6 +5,7 @@ import pytest
 from programs import REPOSITORY, run
 
 from benchmarks.contest import Contestant, contest, table
+from benchmarks.train_step import add_ceiling_share
 
 SCRIPT = """
 import sys, time
@@ -52,6 +53,16 @@ def test_contestants_take_turns_and_are_compared_round_by_round(made):
         assert len(row["turns"]) == 3 and row["flops"] == 7
         assert 1e6 < row["peak_bytes"] < 1e9
         assert row["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
+
+
+def test_share_of_the_ceiling_is_taken_turn_by_turn():
+    # A machine that is half as fast in the second turn and a third in the last.
+    ours = {"flops": 6, "turns": [1, 2, 3], "ratio": 1}
+    products = {"flops": 5, "turns": [0.5, 1, 1.5], "ratio": 0.5}
+    add_ceiling_share(ours, products)
+    assert ours["ceiling_share"] == pytest.approx(0.6)
+    assert "ratio" not in products
+    add_ceiling_share({"error": "out of memory"}, products)
 
 
 def test_one_that_fails_says_why_and_stops_nobody(made):

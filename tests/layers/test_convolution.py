@@ -87,6 +87,35 @@ def test_conv_transpose_and_its_gradients(shape, size, stride, filters):
     check(d_kernel, gradients(upstream, kernel, stride, x)[1])
 
 
+@pytest.mark.parametrize(("shape", "size", "stride", "filters"), CASES)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_batches_of_unknown_size(shape, size, stride, filters, transposed):
+    """As the last batch of a data set is."""
+    if keras.backend.backend() == "jax":
+        pytest.skip("JAX knows all sizes")
+    import tensorflow as tf
+
+    from keras_sagan.layers import tensorflow_convolution
+
+    channels = shape[-1]
+    large, small = shape[1:], (*(side // stride for side in shape[1:3]), filters)
+    kernel = tf.constant(RNG.normal(size=(size, size, channels, filters)), "float32")
+    conv = tensorflow_convolution.conv_transpose if transposed else tensorflow_convolution.conv
+    inputs, outputs = (small, large) if transposed else (large, small)
+
+    def step(x, upstream):
+        with tf.GradientTape() as tape:
+            tape.watch([x, kernel])
+            value = tf.reduce_sum(conv(x, kernel, stride) * upstream)
+        return tape.gradient(value, [x, kernel])
+
+    signature = [tf.TensorSpec((None, *shape)) for shape in (inputs, outputs)]
+    values = [tf.constant(RNG.normal(size=(3, *shape)), "float32") for shape in (inputs, outputs)]
+    unknown = tf.function(step, input_signature=signature)(*values)
+    for found, exact in zip(unknown, step(*values), strict=True):
+        check(found, np.asarray(exact))
+
+
 def test_start_is_one_location_times_the_kernel():
     layer = Conv2DTranspose(5, 4, 1, "valid")
     x = RNG.normal(size=(3, 1, 1, 7))
