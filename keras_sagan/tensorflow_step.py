@@ -25,7 +25,7 @@ class Step(AdversarialStep):
         gradients = [_dense(gradient) for gradient in tape.gradient(scaled, variables)]
         # Or else all that depends on no gradient, as the averages times their momentum, is computed
         # when the step begins, and kept.
-        with tf.control_dependencies(gradients):
+        with tf.control_dependencies([g for g in gradients if g is not None]):
             optimizer.apply(gradients, variables)
         self._updated = [tf.group(*(tf.convert_to_tensor(variable) for variable in variables))]
         return results

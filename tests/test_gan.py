@@ -356,3 +356,24 @@ def test_a_batch_that_cannot_be_split_is_named():
     gan = make_gan(discriminator_steps=3)
     with pytest.raises(ValueError, match="batch of 8 images .* discriminator_steps=3"):
         gan.fit(dataset(), steps_per_epoch=1, verbose=0)
+
+
+def test_a_weight_without_a_gradient_stays_as_it_is():
+    class Unused(keras.layers.Layer):
+        def build(self, shape):
+            self.unused = self.add_weight(name="unused", shape=(2,), initializer="ones")
+
+        def call(self, inputs):
+            return 1.0 * inputs
+
+    latent, image = keras.Input((4,)), keras.Input((2, 2, 3))
+    pixels = keras.layers.Dense(12)(Unused()(latent))
+    generator = keras.Model({"latent": latent}, keras.layers.Reshape((2, 2, 3))(pixels))
+    logits = keras.layers.Dense(1)(keras.layers.Flatten()(image))
+    gan = keras_sagan.GAN(generator, keras.Model({"image": image}, logits))
+    gan.compile(keras.optimizers.SGD(0.1))
+    before = [weight.copy() for weight in generator.get_weights()]
+    gan.fit(np.zeros((4, 2, 2, 3), "float32"), batch_size=4, verbose=0)
+    after = generator.get_weights()
+    np.testing.assert_array_equal(after[0], before[0])
+    assert np.abs(after[1] - before[1]).max() > 0
