@@ -12,6 +12,7 @@ __all__ = [
     "layers",
     "losses",
     "models",
+    "optimizers",
     "sampling",
 ]
 

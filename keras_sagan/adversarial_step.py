@@ -15,6 +15,7 @@ class AdversarialStep:
     - `_minimize(loss, model, optimizer)`: calls `loss`, updates the weights of the model by the
       gradient of the first of the scalars and logits that it returns, and returns them all;
     - `_input_gradient(function, inputs)`: the gradient of the sum of `function(inputs)`;
+    - `_move(averages, variables, shares)`: moves each average by its share of the difference;
     - `_replica()`: the index of this replica, and how many there are;
     - `_strategy_scope()`: the scope to create variables in;
     - `_synchronize()`: makes the values of variables those of the last step;
@@ -102,7 +103,7 @@ class AdversarialStep:
             return (self.loss_pair.generator(real_logits, fake_logits),)
 
         (value,) = self._minimize(loss, self.generator, self.generator_optimizer)
-        self._average_batch_statistics()
+        self._average_generator()
         self._means["generator_loss"].update_state(value)
 
     def _discriminate(self, real, fake, label):
@@ -129,25 +130,24 @@ class AdversarialStep:
         norm = ops.sqrt(ops.sum(squares, axis=(1, 2, 3)) + 1e-12)
         return ops.mean(ops.square(norm - 1.0))
 
-    def _average_batch_statistics(self):
-        """Averages what is not trained: batch statistics and the `u` of spectral norm.
+    def _average_generator(self):
+        """Moves the averaged generator towards the one that is trained.
 
-        Keras's optimizer averages what is trained. Its rule is followed here but for the start,
-        where the momentum rises as t / (t + 9): moving variances begin at 1, which is far from
-        the variances that spectrally normalised layers have, and would be remembered for several
+        The first step copies it. Of what is not trained, batch statistics and the `u` of spectral
+        norm, the momentum rises as t / (t + 9): moving variances begin at 1, which is far from the
+        variances that spectrally normalised layers have, and would be remembered for several
         times 1 / (1 - momentum) steps.
         """
         if self.ema_generator is None:
             return
-        optimizer = self._averaging_optimizer
-        step = ops.cast(optimizer.iterations, "float32") - 1.0
-        momentum = ops.minimum(optimizer.ema_momentum, step / (step + 9.0))
-        for average, variable in zip(
-            self.ema_generator.non_trainable_variables,
-            self.generator.non_trainable_variables,
-            strict=True,
-        ):
-            average.assign(momentum * average + (1.0 - momentum) * variable)
+        step = ops.cast(self._step, "float32")
+        shares = {
+            True: ops.where(step > 0, 1.0 - self.ema, 1.0),
+            False: ops.maximum(1.0 - self.ema, 9.0 / (step + 9.0)),
+        }
+        variables = self.generator.variables
+        shares = [shares[variable.trainable] for variable in variables]
+        self._move(self.ema_generator.variables, variables, shares)
 
 
 def frozen(model):

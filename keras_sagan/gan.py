@@ -6,6 +6,7 @@ from keras import ops
 from keras_sagan import callbacks as callbacks_module
 from keras_sagan import losses, sampling
 from keras_sagan.models import attention_layers
+from keras_sagan.optimizers import Adam
 
 if keras.config.backend() == "jax":
     from keras_sagan.jax_step import Step
@@ -64,6 +65,7 @@ class GAN(Step, keras.Model):
         discriminator_optimizer=None,
         loss="hinge",
         discriminator_steps=1,
+        ema=0.999,
         jit_compile=None,
         **kwargs,
     ):
@@ -71,23 +73,29 @@ class GAN(Step, keras.Model):
 
         Args:
             generator_optimizer: By default Adam as in the paper (learning rate 1e-4, beta1 0,
-                beta2 0.9) with an exponential moving average of 0.999. Pictures are sampled
-                from the averaged weights if the optimizer has `use_ema=True`.
+                beta2 0.9).
             discriminator_optimizer: By default Adam with 4e-4, 0 and 0.9.
             loss: A name in `keras_sagan.losses.LOSSES` or an `AdversarialLoss`.
             discriminator_steps: Discriminator updates a generator update. The batch (under
                 `tf.distribute` each replica's part of it) is split into as many parts, so that
                 every update sees new images.
+            ema: Momentum of the exponential moving average of the generator, from which pictures
+                are sampled: from 0 to below 1, or None for none.
             jit_compile: Whether to use XLA. By default on JAX alone: TensorFlow is slower with it
                 on CPUs.
             **kwargs: Of `keras.Model.compile`, such as `run_eagerly` or `steps_per_execution`.
+
+        Raises:
+            ValueError: An `ema` outside its range, or an optimizer that averages.
         """
-        generator_optimizer = generator_optimizer or keras.optimizers.Adam(
-            1e-4, beta_1=0.0, beta_2=0.9, use_ema=True, ema_momentum=0.999
-        )
-        discriminator_optimizer = discriminator_optimizer or keras.optimizers.Adam(
-            4e-4, beta_1=0.0, beta_2=0.9
-        )
+        if ema is not None and not 0 <= ema < 1:
+            raise ValueError(f"ema must be from 0 to below 1, or None; got {ema}")
+        generator_optimizer = generator_optimizer or Adam(1e-4, beta_1=0.0, beta_2=0.9)
+        discriminator_optimizer = discriminator_optimizer or Adam(4e-4, beta_1=0.0, beta_2=0.9)
+        optimizers = (generator_optimizer, discriminator_optimizer)
+        if any(getattr(each, "inner_optimizer", each).use_ema for each in optimizers):
+            raise ValueError("GAN averages by itself: give compile an ema, not optimizers use_ema")
+        self.ema = ema
         self.loss_pair = losses.get(loss)
         self.discriminator_steps = discriminator_steps
         self.generator_optimizer = _with_loss_scale(generator_optimizer, self.generator)
@@ -96,13 +104,12 @@ class GAN(Step, keras.Model):
             # `fit` would otherwise build them from a symbolic forward pass with a loss.
             self.generator_optimizer.build(self.generator.trainable_variables)
             self.discriminator_optimizer.build(self.discriminator.trainable_variables)
-            if not self._averaging_optimizer.use_ema:
+            if ema is None:
                 self.ema_generator = None
             elif self.ema_generator is None:
                 self.ema_generator = _copy_of(self.generator)
         jit_compile = self.jit_by_default if jit_compile is None else jit_compile
-        # Keras is not told of an optimizer: at the end of `fit` it would overwrite the weights of
-        # the generator with their averages, and training could not go on from where it was.
+        # Keras knows of one optimizer, and here are two.
         super().compile(optimizer=None, jit_compile=jit_compile, **kwargs)
 
     def fit(self, x=None, *args, callbacks=None, **kwargs):
@@ -142,11 +149,6 @@ class GAN(Step, keras.Model):
         return int(ops.convert_to_numpy(self._images_seen))
 
     @property
-    def _averaging_optimizer(self):
-        """The generator's optimizer, without the loss scaling around it."""
-        return getattr(self.generator_optimizer, "inner_optimizer", self.generator_optimizer)
-
-    @property
     def metrics(self):
         return list(self._means.values())
 
@@ -171,29 +173,16 @@ class GAN(Step, keras.Model):
     @property
     def sampler(self):
         """The generator that pictures are sampled from: the averaged one if there is one."""
+        self._synchronize()
         return self.generator if self.ema_generator is None else self.ema_generator
 
     def _up_to_date_sampler(self):
-        self.update_ema_generator()
-        if self._kept_sampler is None or self._kept_sampler.generator is not self.sampler:
-            self._kept_sampler = sampling.Sampler(self.sampler)
+        generator = self.sampler
+        if self._kept_sampler is None or self._kept_sampler.generator is not generator:
+            self._kept_sampler = sampling.Sampler(generator)
         else:
             self._kept_sampler.update()
         return self._kept_sampler
-
-    def update_ema_generator(self):
-        """Copies the averaged weights, which Keras keeps in the optimizer, to `ema_generator`."""
-        self._synchronize()
-        # Without a compiled optimizer, or before its first step, there is nothing new to copy.
-        optimizer = self._averaging_optimizer
-        if self.ema_generator is None or optimizer is None:
-            return
-        if int(ops.convert_to_numpy(optimizer.iterations)) > 0:
-            averages = self.ema_generator.trainable_variables
-            optimizer.finalize_variable_values(averages)
-            for average in averages:
-                # Of its own: on JAX, training gives away the array that the optimizer holds.
-                average.assign(ops.copy(average))
 
     def get_config(self):
         config = super().get_config()

@@ -26,7 +26,6 @@ class Step(AdversarialStep):
     def compile(self, **kwargs):
         super().compile(**kwargs)
         # Keras carries the variables of its one optimizer from step to step: here those of both.
-        # It is not an `Optimizer`, so that `fit` does not overwrite the weights with averages.
         optimizers = (self.generator_optimizer, self.discriminator_optimizer)
         variables = [variable for optimizer in optimizers for variable in optimizer.variables]
         self.optimizer = types.SimpleNamespace(variables=variables, built=True)
@@ -73,6 +72,10 @@ class Step(AdversarialStep):
 
     def _input_gradient(self, function, inputs):
         return jax.grad(lambda x: ops.sum(function(x)))(inputs)
+
+    def _move(self, averages, variables, shares):
+        for average, variable, share in zip(averages, variables, shares, strict=True):
+            average.assign(average - share * (average - variable))
 
     def _replica(self):
         return 0, 1

@@ -154,7 +154,6 @@ class Run:
     def save_checkpoint(self, gan, keep):
         """Writes a checkpoint of a GAN, whole or not at all, and deletes all but the last few."""
         step = gan.step
-        gan.update_ema_generator()
         partial = self.checkpoints / f"partial-{step:08d}"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)

@@ -23,10 +23,7 @@ class Step(AdversarialStep):
             scaled = optimizer.scale_loss(results[0] / replicas)
         variables = model.trainable_variables
         gradients = [_dense(gradient) for gradient in tape.gradient(scaled, variables)]
-        # Or else all that depends on no gradient, as the averages times their momentum, is computed
-        # when the step begins, and kept.
-        with tf.control_dependencies([g for g in gradients if g is not None]):
-            optimizer.apply(gradients, variables)
+        optimizer.apply(gradients, variables)
         self._updated = [tf.group(*(tf.convert_to_tensor(variable) for variable in variables))]
         return results
 
@@ -35,6 +32,20 @@ class Step(AdversarialStep):
             tape.watch(inputs)
             outputs = function(inputs)
         return tape.gradient(outputs, inputs)
+
+    def _move(self, averages, variables, shares):
+        def move(average, variable, share):
+            # The difference waits for the gradient; `momentum * average` would be computed when the
+            # step begins, and kept.
+            average.assign_sub(share * (average - variable))
+
+        def move_all(strategy, averages, variables, shares):
+            for average, *others in zip(averages, variables, shares, strict=True):
+                strategy.extended.update(average, move, args=others)
+
+        # Every replica would compute the same.
+        values = ([variable.value for variable in group] for group in (averages, variables))
+        tf.distribute.get_replica_context().merge_call(move_all, (*values, shares))
 
     def _replica(self):
         context = tf.distribute.get_replica_context()

@@ -13,6 +13,7 @@ from keras_sagan.distribute import choose_devices
 from keras_sagan.errors import InputError
 from keras_sagan.gan import GAN
 from keras_sagan.models import FAMILIES
+from keras_sagan.optimizers import Adam
 from keras_sagan.run import Run
 
 
@@ -171,16 +172,11 @@ def make_gan(config, synchronized=False):
     loss = losses.LOSSES[config.loss.name]
     penalty = config.loss.gradient_penalty
     gan.compile(
-        keras.optimizers.Adam(
-            adam.generator_learning_rate,
-            adam.beta_1,
-            adam.beta_2,
-            use_ema=True,
-            ema_momentum=config.train.ema,
-        ),
-        keras.optimizers.Adam(adam.discriminator_learning_rate, adam.beta_1, adam.beta_2),
+        Adam(adam.generator_learning_rate, adam.beta_1, adam.beta_2),
+        Adam(adam.discriminator_learning_rate, adam.beta_1, adam.beta_2),
         loss=loss() if penalty is None else loss(penalty),
         discriminator_steps=config.train.discriminator_steps,
+        ema=config.train.ema,
     )
     return gan
 

@@ -14,6 +14,7 @@ import keras
 import keras_sagan
 from keras_sagan.data import batches, paired_shapes
 from keras_sagan.models import FAMILIES
+from keras_sagan.optimizers import Adam
 from keras_sagan.sampling import sample
 
 family, factor, folder = sys.argv[1], float(sys.argv[2]), Path(sys.argv[3])
@@ -21,8 +22,9 @@ generator, discriminator = FAMILIES[family]
 shared = {"image_size": 32, "num_classes": 10, "width": 8, "attention": (8,)}
 gan = keras_sagan.GAN(generator(latent_dim=16, **shared), discriminator(**shared))
 gan.compile(
-    keras.optimizers.Adam(factor * 1e-4, 0.0, 0.9, use_ema=True, ema_momentum=0.9),
-    keras.optimizers.Adam(factor * 4e-4, 0.0, 0.9),
+    Adam(factor * 1e-4, 0.0, 0.9),
+    Adam(factor * 4e-4, 0.0, 0.9),
+    ema=0.9,
 )
 start = folder / "start.weights.h5"
 if start.exists():
@@ -43,7 +45,6 @@ def means(generator):
 
 
 results = {"first": fit(20)}
-gan.update_ema_generator()
 ours = keras.config.backend()
 (other,) = {"tensorflow", "jax"} - {ours}
 gan.save_weights(folder / f"{ours}.weights.h5")

@@ -41,8 +41,7 @@ with chosen.scope():
         generator(latent_dim=8, synchronized=synchronized, **shared), discriminator(**shared)
     )
     # Small enough that rounding, which differs with the devices, does not grow.
-    sgd = keras.optimizers.SGD(1e-4, use_ema=True, ema_momentum=0.5)
-    gan.compile(sgd, keras.optimizers.SGD(1e-4), loss=loss)
+    gan.compile(keras.optimizers.SGD(1e-4), keras.optimizers.SGD(1e-4), loss=loss, ema=0.5)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, size=(40, 32, 32, 3)).astype("uint8")
     labels = rng.integers(0, 3, size=40).astype("int32")

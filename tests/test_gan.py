@@ -178,7 +178,7 @@ def test_batch_statistics_keep_real_and_fake_apart():
 def test_averaged_weights_follow_the_rule():
     """Against averages of what a callback saw after each step, in float64."""
     gan = make_gan(compile=False)
-    gan.compile(keras.optimizers.Adam(1e-2, 0.0, 0.9, use_ema=True, ema_momentum=0.2))
+    gan.compile(keras.optimizers.Adam(1e-2, 0.0, 0.9), ema=0.2)
     expected = {}
 
     class Follow(keras.callbacks.Callback):
@@ -192,9 +192,8 @@ def test_averaged_weights_follow_the_rule():
                 expected[variable.path] = momentum * before + (1 - momentum) * now
 
     gan.fit(dataset(), steps_per_epoch=5, verbose=0, callbacks=[Follow()])
-    gan.update_ema_generator()
     moved = []
-    for average, live in zip(gan.ema_generator.variables, gan.generator.variables, strict=True):
+    for average, live in zip(gan.sampler.variables, gan.generator.variables, strict=True):
         assert average.path == live.path
         np.testing.assert_allclose(average, expected[live.path], rtol=1e-4, atol=1e-6)
         moved.append(np.abs(np.array(average) - np.array(live)).max() > 1e-6)
@@ -204,11 +203,10 @@ def test_averaged_weights_follow_the_rule():
 def test_averaged_statistics_forget_where_they_began():
     """Moving variances begin at 1; spectrally normalised layers have far smaller ones."""
     gan = make_gan(num_classes=None, compile=False)
-    still = keras.optimizers.SGD(1e-30, use_ema=True, ema_momentum=0.999)
-    gan.compile(still, keras.optimizers.SGD(1e-30))
+    gan.compile(keras.optimizers.SGD(1e-30), keras.optimizers.SGD(1e-30), ema=0.999)
     gan.fit(dataset(), steps_per_epoch=300, verbose=0)
     live = gan.generator.get_layer("norm16").moving_variance
-    average = gan.ema_generator.get_layer("norm16").moving_variance
+    average = gan.sampler.get_layer("norm16").moving_variance
     # Keras's rule alone would leave e^-0.3 of the 1, a hundred times the variance itself.
     assert np.median(np.array(average) / np.array(live)) < 3
 
@@ -219,7 +217,7 @@ def test_samples_come_from_the_averaged_weights():
     images = gan.sample(range(5), labels=[0, 1, 2, 0, 1])
     assert images.shape == (5, 32, 32, 3) and images.dtype == np.uint8
     latent = latents.numpy_normal(np.arange(5), 16)
-    outputs = gan.ema_generator({"latent": latent, "label": np.array([0, 1, 2, 0, 1])})
+    outputs = gan.sampler({"latent": latent, "label": np.array([0, 1, 2, 0, 1])})
     expected = np.clip(np.round((np.asarray(outputs) + 1) * 127.5), 0, 255)
     assert np.abs(images - expected).max() <= 1
     np.testing.assert_array_equal(gan.sample([3], labels=[0])[0], gan.sample([1, 3], [2, 0])[1])
@@ -342,14 +340,25 @@ def test_a_saved_gan_loads(tmp_path):
     assert loaded.sample(range(4)).std() > 0
 
 
-def test_compiling_again_keeps_the_averages_until_there_are_new_ones():
+def test_compiling_again_keeps_the_averages():
     gan = make_gan()
     gan.fit(dataset(), steps_per_epoch=2, verbose=0)
     expected = gan.sample(range(4))
-    gan.compile(keras.optimizers.Adam(1e-5, use_ema=True))
+    gan.compile(ema=0.9)
     np.testing.assert_array_equal(gan.sample(range(4)), expected)
-    gan.compile(keras.optimizers.Adam(1e-5))
-    assert gan.ema_generator is None and gan.sampler is gan.generator
+    gan.compile(ema=None)
+    assert gan.sampler is gan.generator
+    gan.fit(dataset(), steps_per_epoch=1, verbose=0)
+
+
+def test_averages_that_cannot_be_are_named():
+    gan = make_gan(compile=False)
+    with pytest.raises(ValueError, match="ema must be from 0 to below 1, or None; got 1"):
+        gan.compile(ema=1)
+    averaging = keras.optimizers.Adam(use_ema=True)
+    for optimizer in (averaging, keras.optimizers.LossScaleOptimizer(averaging)):
+        with pytest.raises(ValueError, match="give compile an ema"):
+            gan.compile(optimizer)
 
 
 def test_a_batch_that_cannot_be_split_is_named():
@@ -371,7 +380,7 @@ def test_a_weight_without_a_gradient_stays_as_it_is():
     generator = keras.Model({"latent": latent}, keras.layers.Reshape((2, 2, 3))(pixels))
     logits = keras.layers.Dense(1)(keras.layers.Flatten()(image))
     gan = keras_sagan.GAN(generator, keras.Model({"image": image}, logits))
-    gan.compile(keras.optimizers.SGD(0.1))
+    gan.compile(keras.optimizers.SGD(0.1), ema=None)
     before = [weight.copy() for weight in generator.get_weights()]
     gan.fit(np.zeros((4, 2, 2, 3), "float32"), batch_size=4, verbose=0)
     after = generator.get_weights()
