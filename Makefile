@@ -12,7 +12,7 @@ demo: $(INSTALLED)
 	@echo "Pictures: runs/demo/samples; what attention looks at: runs/demo/attention"
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2  # two at a time: most of them wait for one thread
+	$(BIN)/python -m pytest -n 2 --dist loadgroup  # two at a time: most of them wait for one thread
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

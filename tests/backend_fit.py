@@ -1,8 +1,8 @@
 """Program of test_backends.py: trains on the backend of the environment; prints JSON.
 
-Its arguments are a family, the factor of the learning rates, and a folder that programs on both
-backends share. The first leaves the weights to start from in the folder, and each leaves where 20
-steps took it. Three steps follow; then three from where the other backend got, if it is there.
+Its arguments are a family and a folder that programs on both backends share. The first leaves the
+weights to start from in the folder, and each leaves where 20 steps took it. Three steps follow;
+then three from where the other backend got, if it is there.
 """
 
 import json
@@ -17,13 +17,14 @@ from keras_sagan.models import FAMILIES
 from keras_sagan.optimizers import Adam
 from keras_sagan.sampling import sample
 
-family, factor, folder = sys.argv[1], float(sys.argv[2]), Path(sys.argv[3])
+family, folder = sys.argv[1], Path(sys.argv[2])
+keras.utils.set_random_seed(0)
 generator, discriminator = FAMILIES[family]
 shared = {"image_size": 32, "num_classes": 10, "width": 8, "attention": (8,)}
 gan = keras_sagan.GAN(generator(latent_dim=16, **shared), discriminator(**shared))
 gan.compile(
-    Adam(factor * 1e-4, 0.0, 0.9),
-    Adam(factor * 4e-4, 0.0, 0.9),
+    Adam(1e-5, 0.0, 0.9),
+    Adam(4e-5, 0.0, 0.9),
     ema=0.9,
 )
 start = folder / "start.weights.h5"

@@ -42,21 +42,20 @@ def check_same_history(found, expected, tolerance):
         np.testing.assert_allclose(found[name], values, atol=tolerance, rtol=0, err_msg=name)
 
 
-@pytest.mark.parametrize(("family", "factor"), [("dcgan", 1), ("resnet", 0.1)])
-def test_backends_agree_and_load_what_the_other_wrote(tmp_path, family, factor):
-    """From the same weights on the same batches.
+@pytest.mark.parametrize("family", ["dcgan", "resnet"])
+def test_backends_agree_and_load_what_the_other_wrote(tmp_path, family):
+    """From the same weights on the same batches, at a tenth of the paper's rates.
 
-    At a tenth of the paper's rates the ResNet is not chaotic yet. At the rates themselves it ends
-    up 6e-3 apart, and TensorFlow is 3e-3 from TensorFlow without oneDNN.
+    At the rates themselves training is chaotic: weights that differ by 1e-6 give DCGAN losses that
+    are mostly 5e-6 apart after 20 steps and sometimes 1e-3, and the ResNet ends up 6e-3 apart.
     """
-    tensorflow = fit("tensorflow", family, factor, tmp_path)
-    jax = fit("jax", family, factor, tmp_path)
-    # The differences are 1.5e-5 and 3.3e-5.
+    tensorflow = fit("tensorflow", family, tmp_path)
+    jax = fit("jax", family, tmp_path)
     check_same_history(jax["first"], tensorflow["first"], 1e-3)
     check_same_history(jax["onward_of_other"], tensorflow["onward"], 1e-4)
     np.testing.assert_allclose(jax["sample_of_other"], tensorflow["sample"], atol=0.01)
     if family == "dcgan":
-        tensorflow = fit("tensorflow", family, factor, tmp_path)
+        tensorflow = fit("tensorflow", family, tmp_path)
         check_same_history(tensorflow["onward_of_other"], jax["onward"], 1e-4)
         np.testing.assert_allclose(tensorflow["sample_of_other"], jax["sample"], atol=0.01)
 

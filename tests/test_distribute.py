@@ -20,7 +20,7 @@ def fit(backend, family, devices, loss):
     ("backend", "family", "loss"),
     [
         ("tensorflow", "resnet", "hinge"),
-        ("tensorflow", "resnet", "wasserstein"),
+        ("tensorflow", "dcgan", "wasserstein"),
         ("jax", "dcgan", "relativistic_average_hinge"),  # of the whole batch there
     ],
 )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from generators import check_same_pictures, trained
 from PIL import Image
-from programs import REPOSITORY, SMALL, run
+from programs import REPOSITORY, SMALL, run, run_here
 
 from keras_sagan import config as config_module
 from keras_sagan.run import Run
@@ -57,26 +57,26 @@ def test_a_folder_gets_a_file_a_picture_and_goes_on_where_it_was(run_folder, tmp
 
     (out / names[1]).unlink()
     kept = (out / names[0]).stat().st_mtime_ns
-    again = run(*COMMAND, folder, "--seed", 5, "--count", 5, "--out", out)
+    again = run_here(*COMMAND, folder, "--seed", 5, "--count", 5, "--out", out)
     assert again.returncode == 0, again.stderr
     assert "2/2 pictures" in again.stdout and "3 of them there already" in again.stdout
     assert (out / names[0]).stat().st_mtime_ns == kept
     check_same_pictures(read(out / names[1])[None], expected[1:2])
     assert len(list(out.glob("*.png"))) == 5
 
-    other = run(*COMMAND, folder, "--truncation", 0.5, "--out", out)
+    other = run_here(*COMMAND, folder, "--truncation", 0.5, "--out", out)
     check_refused(other, f"--out {out}", "step 1", "truncation 1.0", "another folder")
     (out / "sample.json").write_text("{")
-    check_refused(run(*COMMAND, folder, "--out", out), "sample.json is damaged")
+    check_refused(run_here(*COMMAND, folder, "--out", out), "sample.json is damaged")
 
 
 def test_other_peoples_folders_and_files_are_left_alone(run_folder, tmp_path):
     folder, _ = run_folder
     (tmp_path / "notes.txt").write_text("mine")
-    check_refused(run(*COMMAND, folder, "--out", tmp_path), "is not empty")
-    check_refused(run(*COMMAND, folder, "--out", tmp_path / "notes.txt"), "is a file")
+    check_refused(run_here(*COMMAND, folder, "--out", tmp_path), "is not empty")
+    check_refused(run_here(*COMMAND, folder, "--out", tmp_path / "notes.txt"), "is a file")
     missing = tmp_path / "not" / "there"
-    check_refused(run(*COMMAND, folder, "--out", missing), f"no folder {missing.parent}")
+    check_refused(run_here(*COMMAND, folder, "--out", missing), f"no folder {missing.parent}")
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 

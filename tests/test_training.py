@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
-from programs import REPOSITORY, run, train_arguments
+from programs import REPOSITORY, run, run_here, train_arguments
 
 from keras_sagan.run import Run
 
@@ -67,8 +67,8 @@ def test_a_run_folder_holds_what_is_promised(finished):
 
 def test_sheets_draw_the_saved_generator(finished, tmp_path):
     folder, _ = finished
-    for name in ("a.png", "b.png"):
-        process = run(
+    for name, run_sample in (("a.png", run), ("b.png", run_here)):
+        process = run_sample(
             *("-m", "keras_sagan.cli", "sample", folder, "--seed", 5, "--count", 3),
             *("--label", 2, "--truncation", 0.7, "--out", tmp_path / name),
         )
@@ -153,9 +153,10 @@ def test_signals_save_and_leave(tmp_path, number):
     assert process.returncode == 128 + number, errors
     (step,) = Run(folder).checkpoint_steps()
     assert f"stopped at step {step}; to go on: the same command with --resume" in output
-    process = run(*command, f"train.steps={step + 3}", "--resume")
-    assert process.returncode == 0, process.stderr
-    assert Run(folder).last_step() == step + 3
+    if number == signal.SIGINT:  # after either it is the same
+        process = run(*command, f"train.steps={step + 3}", "--resume")
+        assert process.returncode == 0, process.stderr
+        assert Run(folder).last_step() == step + 3
 
 
 def test_time_can_be_limited(tmp_path):
@@ -182,7 +183,7 @@ def snapshot(folder):
 def test_a_run_is_not_overwritten(finished):
     folder, _ = finished
     before = snapshot(folder)
-    check_error(run(*train_arguments(folder)), folder, "already holds a run", "--resume")
+    check_error(run_here(*train_arguments(folder)), folder, "already holds a run", "--resume")
     assert snapshot(folder) == before
 
 
@@ -190,13 +191,13 @@ def test_resuming_with_another_network_is_named(finished):
     folder, _ = finished
     before = snapshot(folder)
     arguments = [*train_arguments(folder, "model.width=16"), "--resume"]
-    check_error(run(*arguments), "model.width is 16", "started with 8")
+    check_error(run_here(*arguments), "model.width is 16", "started with 8")
     assert snapshot(folder) == before
 
 
 def test_fewer_steps_than_there_were_are_named(finished):
     folder, _ = finished
-    process = run("train.py", "--run-dir", folder, "--resume", "--set", "train.steps=5")
+    process = run_here("train.py", "--run-dir", folder, "--resume", "--set", "train.steps=5")
     check_error(process, "train.steps is 5", "is at step 6")
     assert Run(folder).config().train.steps == 6
 
@@ -207,7 +208,9 @@ def test_a_config_that_contradicts_the_checkpoint_is_named(finished, tmp_path):
     config = folder / "config.yaml"
     config.write_text(config.read_text().replace("width: 8", "width: 16"))
     before = snapshot(folder)
-    check_error(run("train.py", "--run-dir", folder, "--resume"), "does not fit", "config.yaml")
+    check_error(
+        run_here("train.py", "--run-dir", folder, "--resume"), "does not fit", "config.yaml"
+    )
     assert snapshot(folder) == before
 
 
@@ -245,7 +248,7 @@ def test_a_partial_checkpoint_does_not_count(finished, tmp_path):
 def test_bad_input_leaves_nothing_behind(tmp_path, arguments, parts):
     folder = tmp_path / "run"
     base = ["train.py", "--config", "configs/paired_shapes.yaml", "--run-dir", folder]
-    check_error(run(*base, *arguments), *parts)
+    check_error(run_here(*base, *arguments), *parts)
     assert not folder.exists()
 
 
@@ -266,7 +269,9 @@ def test_a_folder_of_images_trains_and_lists_what_it_skipped(tmp_path):
     assert line.startswith(f"{pictures}/dog/3.jpg\t")
     for i in range(4, 7):
         (pictures / "dog" / f"{i}.jpg").write_bytes(b"broken")
-    process = run(*train_arguments(tmp_path / "other", "model.num_classes=2"), "--data", pictures)
+    process = run_here(
+        *train_arguments(tmp_path / "other", "model.num_classes=2"), "--data", pictures
+    )
     check_error(process, "of the 24 images", "more than one in ten")
 
 
@@ -301,11 +306,11 @@ def test_unknown_classes_of_a_sample_are_named(finished, tmp_path):
     folder, _ = finished
     sample = ["-m", "keras_sagan.cli", "sample"]
     out = ["--out", tmp_path / "x.png"]
-    check_error(run(*sample, folder, "--label", 10, *out), "--label 10", "0 to 9")
-    check_error(run(*sample, tmp_path, *out), "holds no run")
-    check_error(run(*sample, folder, "--out", tmp_path / "x.gif"), "ends in .png")
+    check_error(run_here(*sample, folder, "--label", 10, *out), "--label 10", "0 to 9")
+    check_error(run_here(*sample, tmp_path, *out), "holds no run")
+    check_error(run_here(*sample, folder, "--out", tmp_path / "x.gif"), "ends in .png")
     for option in (("--count", 0), ("--seed", -1), ("--truncation", "nan")):
-        process = run(*sample, folder, *option, *out)
+        process = run_here(*sample, folder, *option, *out)
         assert process.returncode == 2 and f"argument {option[0]}" in process.stderr
     assert not list(tmp_path.iterdir())
 
@@ -314,9 +319,9 @@ def test_a_run_without_checkpoint_is_named(finished, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished[0], folder)
     shutil.rmtree(folder / "checkpoints")
-    check_error(run("-m", "export", folder), "holds no checkpoint")
+    check_error(run_here("-m", "export", folder), "holds no checkpoint")
     check_error(
-        run("-m", "keras_sagan.cli", "sample", folder, "--out", tmp_path / "x.png"),
+        run_here("-m", "keras_sagan.cli", "sample", folder, "--out", tmp_path / "x.png"),
         "holds no checkpoint",
     )
     assert list(tmp_path.iterdir()) == [folder]

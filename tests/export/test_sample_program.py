@@ -18,6 +18,7 @@ from keras_sagan.exporting.metadata import add_metadata
 from keras_sagan.sampling import generator_inputs, sample, to_uint8
 
 pytest.importorskip("ai_edge_litert")
+pytestmark = pytest.mark.xdist_group("sample_program")  # what is made once
 
 SIZE = 32
 CLASSES = ["cat", "Dogge, groß", "eel"]

@@ -33,6 +33,7 @@ from keras_sagan.sampling import sample
 
 grpc = pytest.importorskip("grpc")
 pytest.importorskip("tensorflow_serving")
+pytestmark = pytest.mark.xdist_group("serving")  # what is made once
 from tensorflow_serving.apis import (  # noqa: E402
     get_model_metadata_pb2,
     predict_pb2,

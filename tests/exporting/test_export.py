@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from generators import trained
 from PIL import Image
-from programs import run, train_arguments
+from programs import run, run_here, train_arguments
 
 from keras_sagan import exporting
 from keras_sagan.data.paired_shapes import CLASS_NAMES
@@ -22,6 +22,7 @@ from keras_sagan.sampling import generator_inputs
 pytest.importorskip("ai_edge_litert")
 pytest.importorskip("ai_edge_quantizer")
 pytest.importorskip("tensorflow_serving")
+pytestmark = pytest.mark.xdist_group("export")  # what is made once
 
 FILES = {f"generator_{precision}.tflite" for precision in PRECISIONS}
 
@@ -114,13 +115,13 @@ def test_the_manifest_holds(exported):
 
 def test_another_export_is_replaced_only_if_told(run_copy):
     before = contents(run_copy.export)
-    process = run("-m", "export", run_copy.path, "--quantize", "float32")
+    process = run_here("-m", "export", run_copy.path, "--quantize", "float32")
     assert process.returncode == 2
     assert process.stderr.splitlines()[-1] == (
         f"error: {run_copy.export} holds an export already: add --overwrite to replace it"
     )
     assert contents(run_copy.export) == before
-    process = run(
+    process = run_here(
         "-m", "export", run_copy.path, "--quantize", "float32", "--batch", "2", "--overwrite"
     )
     assert process.returncode == 0, process.stderr
@@ -136,13 +137,13 @@ def test_an_export_that_fails_leaves_the_old_one(run_copy):
     before = contents(run_copy.export)
     lines = run_copy.classes.read_text().splitlines()
     run_copy.classes.write_text("\n".join([*lines[:-1], " "]) + "\n")
-    process = run("-m", "export", run_copy.path, "--quantize", "float32", "--overwrite")
+    process = run_here("-m", "export", run_copy.path, "--quantize", "float32", "--overwrite")
     assert process.returncode == 2
     assert "classes.txt: a class name must be one line of text, got ' '" in process.stderr
     assert contents(run_copy.export) == before
     assert [path.name for path in run_copy.path.glob("export*")] == ["export"]
     run_copy.classes.write_text("only one\n")
-    process = run("-m", "export", run_copy.path, "--overwrite")
+    process = run_here("-m", "export", run_copy.path, "--overwrite")
     assert process.returncode == 2
     assert "classes.txt has 1 lines, but the run has 10 classes" in process.stderr
 
@@ -156,7 +157,7 @@ def test_an_export_that_fails_leaves_the_old_one(run_copy):
     ],
 )
 def test_mistakes_are_one_line(exported, arguments, message):
-    process = run("-m", "export", exported[0].path, *arguments)
+    process = run_here("-m", "export", exported[0].path, *arguments)
     assert process.returncode == 2
     assert process.stderr.count("\n") == 1 and process.stderr.startswith(f"error: {message}")
 
@@ -165,7 +166,7 @@ def test_two_exports_of_a_run_do_not_mix(run_copy):
     before = contents(run_copy.export)
     with run_copy.exporting(overwrite=True) as folder:
         (folder / "new").write_text("whole")
-        process = run("-m", "export", run_copy.path, "--overwrite")
+        process = run_here("-m", "export", run_copy.path, "--overwrite")
         assert process.returncode == 2
         assert f"{run_copy.path} is being exported by another process" in process.stderr
         assert contents(run_copy.export) == before
@@ -183,7 +184,7 @@ def test_an_export_killed_while_it_was_replaced_comes_back(run_copy):
 def test_an_export_that_is_no_folder_stays(run_copy, tmp_path):
     run_copy.export.rename(tmp_path / "elsewhere")
     run_copy.export.symlink_to(tmp_path / "elsewhere")
-    process = run("-m", "export", run_copy.path, "--overwrite")
+    process = run_here("-m", "export", run_copy.path, "--overwrite")
     assert process.returncode == 2
     assert f"{run_copy.export} is not a folder: move it away" in process.stderr
     assert (tmp_path / "elsewhere" / "report.json").exists()
@@ -192,17 +193,17 @@ def test_an_export_that_is_no_folder_stays(run_copy, tmp_path):
 def test_a_damaged_checkpoint_is_named(run_copy):
     path = run_copy.checkpoint(run_copy.last_step()) / "generator.keras"
     path.write_bytes(path.read_bytes()[:1000])
-    process = run("-m", "export", run_copy.path, "--overwrite")
+    process = run_here("-m", "export", run_copy.path, "--overwrite")
     assert process.returncode == 2
     assert f"error: {path} is missing or damaged (" in process.stderr.splitlines()[-1]
 
 
 def test_a_run_without_checkpoint_is_named(run_copy, tmp_path):
     shutil.rmtree(run_copy.checkpoints)
-    process = run("-m", "export", run_copy.path)
+    process = run_here("-m", "export", run_copy.path)
     assert process.returncode == 2
     assert process.stderr == f"error: {run_copy.path} holds no checkpoint yet\n"
-    process = run("-m", "export", tmp_path)
+    process = run_here("-m", "export", tmp_path)
     assert process.returncode == 2
     assert process.stderr == f"error: {tmp_path} holds no run (it has no config.yaml)\n"
 
