@@ -11,8 +11,8 @@ demo: $(INSTALLED)
 	$(BIN)/python -m export runs/demo --overwrite
 	@echo "Pictures: runs/demo/samples; what attention looks at: runs/demo/attention"
 
-test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup  # two at a time: most of them wait for one thread
+test: $(INSTALLED)  # two at a time, each in one thread
+	TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -325,6 +325,15 @@ def test_fit_in_parts_equals_fit_at_once():
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
+def test_several_steps_an_execution_are_the_same_steps():
+    one, four = make_gan(), make_gan(steps_per_execution=4)
+    one.fit(dataset(), steps_per_epoch=4, verbose=0)
+    four.fit(dataset(), steps_per_epoch=4, verbose=0)
+    assert four.step == 4 and four.images_seen == 32
+    for a, b in zip(weights_of(one.sampler), weights_of(four.sampler), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
 def test_a_saved_gan_loads(tmp_path):
     gan = make_gan()
     gan.fit(dataset(), steps_per_epoch=2, verbose=0)

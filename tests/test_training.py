@@ -91,7 +91,7 @@ def test_mirrored_devices_train_a_run(tmp_path):
 
 def test_only_the_last_checkpoints_are_kept(tmp_path):
     folder = tmp_path / "run"
-    process = run(*train_arguments(folder, "checkpoints.every=1", "checkpoints.keep=2"))
+    process = run_here(*train_arguments(folder, "checkpoints.every=1", "checkpoints.keep=2"))
     assert process.returncode == 0, process.stderr
     assert Run(folder).checkpoint_steps() == [5, 6]
 
@@ -119,6 +119,7 @@ def start(*arguments):
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path):
     """SIGKILL between two checkpoints, then --resume, against a run that was left alone."""
     options = ["train.deterministic=true", "train.steps=40", "checkpoints.every=10"]
+    options += ["samples.every=40"]
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     process = run(*train_arguments(straight, *options))
     assert process.returncode == 0, process.stderr
@@ -162,7 +163,7 @@ def test_signals_save_and_leave(tmp_path, number):
 def test_time_can_be_limited(tmp_path):
     folder = tmp_path / "run"
     limits = ["train.steps=100000", "train.max_minutes=0.1"]
-    process = run(*train_arguments(folder, *limits))
+    process = run_here(*train_arguments(folder, *limits))
     assert process.returncode == 0, process.stderr
     assert 1 <= Run(folder).last_step() < 100_000
 
@@ -218,7 +219,7 @@ def test_a_run_without_a_checkpoint_starts_again(finished, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished[0], folder)
     shutil.rmtree(folder / "checkpoints")
-    process = run("train.py", "--run-dir", folder, "--resume", "--set", "train.steps=3")
+    process = run_here("train.py", "--run-dir", folder, "--resume", "--set", "train.steps=3")
     assert process.returncode == 0, process.stderr
     assert Run(folder).last_step() == 3
     assert [row["step"] for row in rows(folder)] == ["2", "3"]
@@ -228,7 +229,7 @@ def test_a_partial_checkpoint_does_not_count(finished, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished[0], folder)
     (folder / "checkpoints" / "partial-00000009").mkdir()
-    process = run("train.py", "--run-dir", folder, "--resume", "--set", "train.steps=7")
+    process = run_here("train.py", "--run-dir", folder, "--resume", "--set", "train.steps=7")
     assert process.returncode == 0, process.stderr
     assert Run(folder).last_step() == 7
 
@@ -262,7 +263,7 @@ def test_a_folder_of_images_trains_and_lists_what_it_skipped(tmp_path):
     (pictures / "dog" / "3.jpg").write_bytes(b"broken")
     folder = tmp_path / "run"
     arguments = train_arguments(folder, "model.attention=null", "model.num_classes=auto")
-    process = run(*arguments, "--data", pictures)
+    process = run_here(*arguments, "--data", pictures)
     assert process.returncode == 0, process.stderr
     assert Run(folder).config().model.num_classes == 2
     (line,) = (folder / "skipped_images.txt").read_text().splitlines()
@@ -284,7 +285,7 @@ def test_a_non_finite_loss_stops_and_keeps_the_last_good_checkpoint(tmp_path):
         "optimizer.discriminator_learning_rate=3",
         "model.spectral_norm=false",
     ]
-    process = run(*train_arguments(folder, *options))
+    process = run_here(*train_arguments(folder, *options))
     assert process.returncode == 1, process.stdout + process.stderr
     assert "is not finite at step" in process.stderr
     assert "Traceback" not in process.stderr
