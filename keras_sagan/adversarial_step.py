@@ -145,9 +145,13 @@ class AdversarialStep:
             True: ops.where(step > 0, 1.0 - self.ema, 1.0),
             False: ops.maximum(1.0 - self.ema, 9.0 / (step + 9.0)),
         }
-        variables = self.generator.variables
-        shares = [shares[variable.trainable] for variable in variables]
-        self._move(self.ema_generator.variables, variables, shares)
+        # Not the seeds of layers that draw.
+        averages, variables = (
+            [variable for variable in model.variables if "float" in variable.dtype]
+            for model in (self.ema_generator, self.generator)
+        )
+        shares = [ops.cast(shares[v.trainable], v.dtype) for v in variables]
+        self._move(averages, variables, shares)
 
 
 def frozen(model):

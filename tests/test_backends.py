@@ -10,7 +10,7 @@ from keras_sagan.run import Run
 # Of the tests of training: one of each thing that a backend does in its own way.
 TRAINING = (
     "follow_the_rule or discriminator_steps or mixed_bfloat16 or update[wasserstein] or "
-    "gradient_penalty or cannot_be_split or several_steps"
+    "gradient_penalty or cannot_be_split or several_steps or any_layers"
 )
 
 

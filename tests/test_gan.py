@@ -200,6 +200,23 @@ def test_averaged_weights_follow_the_rule():
     assert np.mean(moved) > 0.9
 
 
+@pytest.mark.parametrize("policy", ["float32", "bfloat16"])
+def test_generators_of_any_layers_are_averaged(policy):
+    """Dropout has a seed, which is an integer; under "bfloat16" weights are of that type too."""
+    keras.config.set_dtype_policy(policy)
+    latent, image = keras.Input((4,)), keras.Input((2, 2, 3))
+    pixels = keras.layers.Dropout(0.5)(keras.layers.Dense(12)(latent))
+    generator = keras.Model({"latent": latent}, keras.layers.Reshape((2, 2, 3))(pixels))
+    logits = keras.layers.Dense(1)(keras.layers.Flatten()(image))
+    gan = keras_sagan.GAN(generator, keras.Model({"image": image}, logits))
+    gan.compile(keras.optimizers.SGD(0.1), ema=0.5)
+    before = weights_of(generator)[0].astype("float32")
+    gan.fit(np.ones((12, 2, 2, 3), "float32"), batch_size=4, verbose=0)
+    live, average = (weights_of(model)[0].astype("float32") for model in (generator, gan.sampler))
+    assert not np.array_equal(live, before) and not np.array_equal(live, average)
+    assert np.isfinite(average).all()
+
+
 def test_averaged_statistics_forget_where_they_began():
     """Moving variances begin at 1; spectrally normalised layers have far smaller ones."""
     gan = make_gan(num_classes=None, compile=False)
