@@ -141,16 +141,14 @@ class AdversarialStep:
         if self.ema_generator is None:
             return
         step = ops.cast(self._step, "float32")
-        shares = {
-            True: ops.where(step > 0, 1.0 - self.ema, 1.0),
-            False: ops.maximum(1.0 - self.ema, 9.0 / (step + 9.0)),
-        }
+        of_trained = ops.where(step > 0, 1.0 - self.ema, 1.0)
+        of_others = ops.maximum(1.0 - self.ema, 9.0 / (step + 9.0))
         # Not the seeds of layers that draw.
         averages, variables = (
             [variable for variable in model.variables if "float" in variable.dtype]
             for model in (self.ema_generator, self.generator)
         )
-        shares = [ops.cast(shares[v.trainable], v.dtype) for v in variables]
+        shares = [ops.cast(of_trained if v.trainable else of_others, v.dtype) for v in variables]
         self._move(averages, variables, shares)
 
 

@@ -22,11 +22,7 @@ keras.utils.set_random_seed(0)
 generator, discriminator = FAMILIES[family]
 shared = {"image_size": 32, "num_classes": 10, "width": 8, "attention": (8,)}
 gan = keras_sagan.GAN(generator(latent_dim=16, **shared), discriminator(**shared))
-gan.compile(
-    Adam(1e-5, 0.0, 0.9),
-    Adam(4e-5, 0.0, 0.9),
-    ema=0.9,
-)
+gan.compile(Adam(1e-5, 0.0, 0.9), Adam(4e-5, 0.0, 0.9), ema=0.9)
 start = folder / "start.weights.h5"
 if start.exists():
     gan.load_weights(start)

@@ -39,7 +39,10 @@ def run(*arguments, cwd=REPOSITORY, env=None, **options):
 
 
 def run_here(*arguments):
-    """As `run`, but within this process: where TensorFlow's start would take most of the time."""
+    """As `run`, but within this process: where TensorFlow's start would take most of the time.
+
+    What TensorFlow itself writes to the streams is not in the result.
+    """
     first, *rest = map(str, arguments)
     module = rest.pop(0) if first == "-m" else None
     streams = io.StringIO(), io.StringIO()

@@ -154,10 +154,9 @@ def test_signals_save_and_leave(tmp_path, number):
     assert process.returncode == 128 + number, errors
     (step,) = Run(folder).checkpoint_steps()
     assert f"stopped at step {step}; to go on: the same command with --resume" in output
-    if number == signal.SIGINT:  # after either it is the same
-        process = run(*command, f"train.steps={step + 3}", "--resume")
-        assert process.returncode == 0, process.stderr
-        assert Run(folder).last_step() == step + 3
+    process = run_here(*command, f"train.steps={step + 3}", "--resume")
+    assert process.returncode == 0, process.stderr
+    assert Run(folder).last_step() == step + 3
 
 
 def test_time_can_be_limited(tmp_path):

@@ -157,7 +157,7 @@ def test_an_export_that_fails_leaves_the_old_one(run_copy):
     ],
 )
 def test_mistakes_are_one_line(exported, arguments, message):
-    process = run_here("-m", "export", exported[0].path, *arguments)
+    process = run("-m", "export", exported[0].path, *arguments)
     assert process.returncode == 2
     assert process.stderr.count("\n") == 1 and process.stderr.startswith(f"error: {message}")
 
@@ -200,10 +200,10 @@ def test_a_damaged_checkpoint_is_named(run_copy):
 
 def test_a_run_without_checkpoint_is_named(run_copy, tmp_path):
     shutil.rmtree(run_copy.checkpoints)
-    process = run_here("-m", "export", run_copy.path)
+    process = run("-m", "export", run_copy.path)
     assert process.returncode == 2
     assert process.stderr == f"error: {run_copy.path} holds no checkpoint yet\n"
-    process = run_here("-m", "export", tmp_path)
+    process = run("-m", "export", tmp_path)
     assert process.returncode == 2
     assert process.stderr == f"error: {tmp_path} holds no run (it has no config.yaml)\n"
 
