@@ -13,13 +13,14 @@ import tensorflow as tf
 
 from keras_sagan.layers import attention
 from keras_sagan.layers.tensorflow_device import on_cpu
-from keras_sagan.layers.tensorflow_product import transposed_product
+from keras_sagan.layers.tensorflow_product import float32_for_emulated, transposed_product
 
 # Entries of the softmax that are worked on at a time on CPUs, and at most so many such pieces.
 _PIECE = 1 << 21
 _PIECES = 64
 
 
+@float32_for_emulated
 def dense_attention(query, key, value):
     """Returns the first output of `attention.dense_attention`, keeping the softmax."""
     batch, queries, _ = query.shape
@@ -42,6 +43,7 @@ def _remembered(query, key, value):
     return outputs, _gradient(backward, query, key, value)
 
 
+@float32_for_emulated
 def blockwise_attention(query, key, value, block):
     """As `attention.blockwise_attention`."""
     queries = query.shape[1]

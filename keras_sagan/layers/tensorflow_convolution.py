@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_sagan.layers.tensorflow_device import on_cpu
-from keras_sagan.layers.tensorflow_product import transposed_product
+from keras_sagan.layers.tensorflow_product import float32_for_emulated, transposed_product
 
 # Locations of the smaller of the two maps, up to which all is faster as a product; and up to
 # which the gradient of a kernel is, if it has as many channels there.
@@ -21,6 +21,7 @@ _CHANNELS_FOR_KERNEL = 256
 _FEW = 4
 
 
+@float32_for_emulated
 def conv(inputs, kernel, stride):
     """A "same" convolution.
 
@@ -52,6 +53,7 @@ def conv(inputs, kernel, stride):
     return convolve(inputs, tf.convert_to_tensor(kernel))  # not a variable
 
 
+@float32_for_emulated
 def conv_transpose(inputs, kernel, stride):
     """The transposed convolution: the gradient of `conv` by its inputs.
 
