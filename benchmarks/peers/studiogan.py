@@ -19,7 +19,7 @@ from torch.torch_version import TorchVersion
 UNUSED = (
     *("torchvision", "torchvision.transforms", "torchvision.datasets", "torchvision.utils"),
     *("seaborn", "matplotlib", "matplotlib.pyplot", "kornia", "kornia.filters"),
-    *("PIL", "scipy", "scipy.stats", "tqdm"),
+    *("PIL", "scipy", "scipy.signal", "scipy.stats", "tqdm"),
 )
 
 

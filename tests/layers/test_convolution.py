@@ -139,6 +139,20 @@ def test_other_transposed_convolutions_are_those_of_keras(options):
     check(layer(x, training=True), np.asarray(plain(x)))
 
 
+@pytest.mark.parametrize(("channels", "size", "stride"), [(64, 4, 2), (3, 4, 2), (64, 3, 3)])
+def test_maps_that_the_stride_does_not_divide(channels, size, stride):
+    """Are padded as Keras pads them."""
+    x = RNG.normal(size=(2, 5, 7, channels)).astype("float32")
+    layer = Conv2D(64, size, stride)
+    plain = keras.layers.Conv2D(64, size, stride, "same")
+    for each in (layer, plain):
+        each.build(x.shape)
+    plain.set_weights(layer.get_weights())
+    upstream = RNG.normal(size=plain(x).shape).astype("float32")
+    for found, exact in zip(run(layer, x, upstream), run(plain, x, upstream), strict=True):
+        check(found, np.asarray(exact))
+
+
 def check(found, exact):
     # Sums of up to 8192 products in float32.
     np.testing.assert_allclose(found, exact, rtol=1e-4, atol=1e-5 * np.abs(exact).max())
