@@ -38,14 +38,12 @@ def main():
         for axis in options.axis:
             for changes in AXES[axis]:
                 settings = {**BASE, **changes, "task": "train_step"}
-                (row,) = contest.contest(
-                    contest.contestants(options, settings, precision), options.rounds
-                )
                 value = next(iter(changes.values()))
                 value = value[0] if isinstance(value, list) else value
-                name = f"{axis} {value} {precision}"
-                rows.append({**row, "name": name, "axis": axis, "value": value})
-                row.pop("ratio", None)
+                (entrant,) = contest.contestants(options, settings, precision)
+                entrant.name = f"{axis} {value} {precision}"
+                (row,) = contest.contest([entrant], options.rounds)
+                rows.append({**row, "axis": axis, "value": value})
     columns = {name: text for name, text in contest.COLUMNS.items() if name != "times ours"}
     code = contest.report(parser, options, rows, columns, base=BASE)
     if options.curves is not None:
