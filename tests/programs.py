@@ -11,8 +11,12 @@ from pathlib import Path
 from unittest import mock
 
 REPOSITORY = Path(__file__).parents[1]
-# Of the few steps of a test, compiling takes the most: twice as long with all optimisations.
-JAX = {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_backend_optimization_level=0"}
+# Of the few steps of a test, compiling takes the most: twice as long with all optimisations, and
+# twice as long again with the emitters of fusions.
+JAX = {
+    "KERAS_BACKEND": "jax",
+    "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false",
+}
 SMALL = (
     "model.width=8",
     "model.latent_dim=8",

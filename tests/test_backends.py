@@ -25,7 +25,7 @@ TRAINING = (
 )
 def test_the_tests_pass_on_jax_as_they_are(tests):
     process = run("-m", "pytest", "-q", *tests, env=JAX)
-    assert process.returncode == 0, process.stdout
+    assert process.returncode == 0, process.stdout + process.stderr
     assert "passed" in process.stdout
 
 
