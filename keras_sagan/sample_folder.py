@@ -62,13 +62,14 @@ class SampleFolder:
         if not same:
             raise InputError(f"--out {self.path} has pictures of {about}: name another folder")
 
-    def write(self, generator, seeds, labels):
+    def write(self, generator, seeds, labels, before_each=lambda: None):
         """Draws the pictures that are missing and writes each to its file.
 
         Args:
             generator: The run's generator.
             seeds: (n,) integers.
             labels: (n,) integers, or None without classes.
+            before_each: Called before each picture; what it raises ends the writing.
 
         Returns:
             How many were there already.
@@ -91,6 +92,7 @@ class SampleFolder:
             written = 0
             for batch in images:
                 for i, image in zip(missing[written : written + len(batch)], batch, strict=True):
+                    before_each()
                     # Whole or not at all: a file that is there will not be drawn again.
                     partial = self.path / f"{names[i]}.partial"
                     Image.fromarray(image).save(partial, format="png")

@@ -101,3 +101,27 @@ def test_a_stop_leaves_whole_pictures(run_folder, tmp_path):
     pictures = list(out.glob("*.png"))
     assert 100 < len(pictures) < 1_000_000
     assert all(read(path).shape == (32, 32, 3) for path in pictures)
+
+
+def test_a_stop_that_comes_within_a_callback_is_not_lost(run_folder, tmp_path, monkeypatch):
+    """Python drops what is raised there, as in `__del__`."""
+
+    class Interrupted:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    save, saved = Image.Image.save, []
+
+    def interrupted_save(image, *args, **kwargs):
+        saved.append(args)
+        if len(saved) == 3:
+            Interrupted()
+        save(image, *args, **kwargs)
+
+    folder, _ = run_folder
+    monkeypatch.setattr(Image.Image, "save", interrupted_save)
+    process = run_here(*COMMAND, folder, "--count", 8, "--out", tmp_path / "out")
+    assert process.returncode == 128 + signal.SIGINT
+    assert process.stderr == "\nstopped; to go on: the same command\n"
+    assert len(list((tmp_path / "out").glob("*.png"))) == 3
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
