@@ -33,10 +33,11 @@ def conv(inputs, kernel, stride):
     Returns:
         (batch, height / stride, width / stride, filters), rounded up.
     """
-    known = all(side and side % stride == 0 for side in inputs.shape[1:3])
-    if not (on_cpu() and known):
+    divides = all(side is None or side % stride == 0 for side in inputs.shape[1:3])
+    sides = [side and side // stride for side in inputs.shape[1:3]]
+    # Not for all: TensorFlow does not fuse what follows, where the gradients are not its own.
+    if not (divides and _has_own_gradients(sides, kernel, stride)):
         return tf.nn.conv2d(inputs, kernel, stride, "SAME")
-    sides = [side // stride for side in inputs.shape[1:3]]
 
     @tf.custom_gradient
     def convolve(inputs, kernel):
@@ -75,7 +76,7 @@ def conv_transpose(inputs, kernel, stride):
         shape = (batch, *sizes, kernel.shape[2])
         return tf.nn.conv2d_transpose(inputs, kernel, shape, stride, "SAME")
 
-    if not on_cpu():
+    if not _has_own_gradients(sides, kernel, stride):
         return plain(inputs, kernel)
 
     @tf.custom_gradient
@@ -98,19 +99,25 @@ def conv_transpose(inputs, kernel, stride):
     return convolve(inputs, tf.convert_to_tensor(kernel))  # not a variable
 
 
-def _is_to_few(kernel, stride):
-    """Whether a transposed convolution is computed corner by corner."""
-    return (*kernel.shape[:2], stride) == (4, 4, 2) and kernel.shape[2] <= _FEW
-
-
-def _is_product(sides, kernel, stride):
-    """Whether a convolution and its gradients are computed as matrix products.
+def _has_own_gradients(sides, kernel, stride):
+    """Whether a convolution or one of its gradients is computed in another way than oneDNN's.
 
     Args:
         sides: Height and width of the smaller of the two maps, None where unknown.
         kernel: See `conv`.
         stride: See `conv`.
     """
+    ways = (_is_product, _kernel_gradient_is_product)
+    return _is_to_few(kernel, stride) or any(way(sides, kernel, stride) for way in ways)
+
+
+def _is_to_few(kernel, stride):
+    """Whether a transposed convolution is computed corner by corner."""
+    return on_cpu() and (*kernel.shape[:2], stride) == (4, 4, 2) and kernel.shape[2] <= _FEW
+
+
+def _is_product(sides, kernel, stride):
+    """Whether a convolution and its gradients are computed as matrix products."""
     small = _are_small(sides, kernel, stride, _SMALL)
     return small and min(kernel.shape[2:]) >= 64
 
@@ -126,7 +133,9 @@ def _are_small(sides, kernel, stride, locations):
     """Whether maps have few locations, and the kernel is one that the products know."""
     size, other = kernel.shape[:2]
     known = (size % 2 and stride == 1) or (size, stride) == (4, 2)
-    return known and size == other and None not in sides and np.prod(sides) <= locations
+    return (
+        on_cpu() and known and size == other and None not in sides and np.prod(sides) <= locations
+    )
 
 
 def _product(x, matrix):
