@@ -15,6 +15,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from keras_sagan import pictures
 from keras_sagan.models import with_attention_maps
 from keras_sagan.sampling import generator_inputs
+from keras_sagan.stop_request import StopRequest
 
 
 class Throughput(keras.callbacks.Callback):
@@ -176,31 +177,30 @@ class StopOnSignal(keras.callbacks.Callback):
         max_minutes: Time that training may take, or None.
 
     Attributes:
-        signal: The signal that came, or None.
         time_is_up: Whether `max_minutes` ended training.
     """
 
     def __init__(self, max_minutes=None):
         super().__init__()
-        self.signal = None
+        self._request = StopRequest(
+            signal.SIGINT,
+            signal.SIGTERM,
+            message="\nstopping after this step and saving; once more to stop at once",
+        )
         self.time_is_up = False
         self._deadline = math.inf if max_minutes is None else time.monotonic() + 60 * max_minutes
-        self._previous = {}
 
     def __enter__(self):
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._handle)
+        self._request.__enter__()
         return self
 
     def __exit__(self, *exception):
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+        self._request.__exit__(*exception)
 
-    def _handle(self, number, frame):
-        self.signal = number
-        for again in self._previous:
-            signal.signal(again, signal.SIG_DFL)
-        print("\nstopping after this step and saving; once more to stop at once", file=sys.stderr)
+    @property
+    def signal(self):
+        """The signal that came, or None."""
+        return self._request.signal
 
     @property
     def stopped(self):

@@ -181,28 +181,16 @@ def _sample_sheet(options, out, run, seeds, labels):
 
 def _sample_folder(options, out, run, seeds, labels):
     from keras_sagan.sample_folder import SampleFolder
+    from keras_sagan.stop_request import StopRequest
 
     folder = SampleFolder(out, run, options.truncation)
-    signals = []
-
-    def remember(number, frame):
-        # Raised from here, an exception is lost if Python is just in a callback of a library.
-        signals.append(number)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one ends the program at once
-
-    def stop_if_asked():
-        if signals:
-            raise KeyboardInterrupt
-
     generator = run.load_generator()
-    previous = signal.signal(signal.SIGINT, remember)
     try:
-        kept = folder.write(generator, seeds, labels, stop_if_asked)
+        with StopRequest(signal.SIGINT) as request:
+            kept = folder.write(generator, seeds, labels, request.check)
     except KeyboardInterrupt:
         print("\nstopped; to go on: the same command", file=sys.stderr)
         return 128 + signal.SIGINT
-    finally:
-        signal.signal(signal.SIGINT, previous)
     print(f"{out}: {options.count} pictures" + (f", {kept} of them there already" * (kept > 0)))
     return 0
 
