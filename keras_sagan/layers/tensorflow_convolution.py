@@ -33,9 +33,9 @@ def conv(inputs, kernel, stride):
     Returns:
         (batch, height / stride, width / stride, filters), rounded up.
     """
-    divides = all(side is None or side % stride == 0 for side in inputs.shape[1:3])
+    divides = all(side and side % stride == 0 for side in inputs.shape[1:3])
     sides = [side and side // stride for side in inputs.shape[1:3]]
-    # Not for all: TensorFlow does not fuse what follows, where the gradients are not its own.
+    # Not for all: with a gradient of ours on every convolution TensorFlow's remapper fails.
     if not (divides and _has_own_gradients(sides, kernel, stride)):
         return tf.nn.conv2d(inputs, kernel, stride, "SAME")
 
