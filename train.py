@@ -2,7 +2,8 @@
 
 import sys
 
-from keras_sagan import cli
+from keras_sagan.cli import train
+from keras_sagan.cli.program import run_alone
 
 if __name__ == "__main__":
-    sys.exit(cli.program(cli.add_train_arguments, cli.train, __doc__))
+    sys.exit(run_alone(train))

@@ -2,7 +2,8 @@
 
 import sys
 
-from keras_sagan import cli
+from keras_sagan.cli import export
+from keras_sagan.cli.program import run_alone
 
 if __name__ == "__main__":
-    sys.exit(cli.program(cli.add_export_arguments, cli.export, __doc__, "python -m export"))
+    sys.exit(run_alone(export, "python -m export"))

@@ -17,12 +17,21 @@ __all__ = [
 ]
 
 
+# Where those are that are not a wing of the house by themselves.
+_PLACES = {
+    "callbacks": "running.callbacks",
+    "latents": "sampling.latents",
+    "losses": "adversarial.losses",
+    "optimizers": "adversarial.optimizers",
+}
+
+
 def __getattr__(name):
     # Submodules load when first used: Keras and its backend take seconds to import.
     if name == "GAN":
-        return importlib.import_module("keras_sagan.gan").GAN
+        return importlib.import_module("keras_sagan.adversarial.gan").GAN
     if name in __all__:
-        return importlib.import_module(f"keras_sagan.{name}")
+        return importlib.import_module(f"keras_sagan.{_PLACES.get(name, name)}")
     raise AttributeError(f"module 'keras_sagan' has no attribute {name!r}")
 
 

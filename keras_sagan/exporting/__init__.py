@@ -8,7 +8,7 @@ PRECISIONS = ("float32", "float16", "dynamic_int8", "int8")  # of TF Lite files
 _MODULES = {
     "convert_to_tflite": "keras_sagan.exporting.tflite",
     "export_run": "keras_sagan.exporting.export",
-    "inference_model": "keras_sagan.models.inference",
+    "inference_model": "keras_sagan.sampling.inference",
     "write_saved_model": "keras_sagan.exporting.saved_model",
 }
 __all__ = ["PRECISIONS", *_MODULES]

@@ -5,7 +5,7 @@ import numpy as np
 from keras import layers, ops
 
 from keras_sagan.layers import SelfAttention2D, UpsampleConv2D
-from keras_sagan.models.inference import (
+from keras_sagan.sampling.inference import (
     ClassScaleOffset,
     copied,
     rebuilt,

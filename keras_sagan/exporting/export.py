@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 
 import keras_sagan
-from keras_sagan import config as config_module
-from keras_sagan import pictures
 from keras_sagan.errors import InputError
 from keras_sagan.exporting import PRECISIONS
 from keras_sagan.exporting.metadata import LABELS_FILE, add_metadata, labels_text
@@ -19,7 +17,9 @@ from keras_sagan.exporting.saved_model import write_saved_model
 from keras_sagan.exporting.tflite import convert_to_tflite
 from keras_sagan.exporting.warmup import write_warmup
 from keras_sagan.models import attention_layers
-from keras_sagan.sampling import to_uint8
+from keras_sagan.running import config as config_module
+from keras_sagan.sampling import sheets
+from keras_sagan.sampling.sampler import to_uint8
 
 _LEAST_PSNR = 60.0  # dB, of float32: a thousandth of the range of a picture
 _PACKAGES = ("keras", "tensorflow", "numpy", "ai-edge-litert", "ai-edge-quantizer")
@@ -89,7 +89,7 @@ def _write(run, folder, precisions, batch_size):
     if "int8" in precisions:  # which comes last
         seed = row["worst_seed"]
         pair = to_uint8(np.stack([report.expected[seed], images[seed]]))
-        pictures.sheet(pair, columns=2).save(folder / "int8_worst.png")
+        sheets.sheet(pair, columns=2).save(folder / "int8_worst.png")
         yield f"int8 does worst on seed {seed}: {row['worst_psnr_db']:.1f} dB, int8_worst.png"
     about = {"pictures": PICTURES, "batch_size": batch_size, "cores": report.cores}
     _write_json(folder / "report.json", {**about, "processor": _processor(), "files": rows})

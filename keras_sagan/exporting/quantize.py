@@ -13,7 +13,7 @@ import warnings
 
 import numpy as np
 
-from keras_sagan import latents
+from keras_sagan.sampling import latents
 
 # Seeds of pictures that neither a report nor a person is likely to draw.
 _CALIBRATION_SEEDS = range(2**30, 2**30 + 64)

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_sagan.exporting.quantize import psnr
-from keras_sagan.sampling import generator_inputs
+from keras_sagan.sampling.sampler import generator_inputs
 
 PICTURES = 256
 _SCRIPT = Path(__file__).with_name("run_tflite.py")

@@ -4,7 +4,7 @@ from keras import layers
 
 from keras_sagan.exporting.signatures import write_signatures
 from keras_sagan.layers import UpsampleConv2D
-from keras_sagan.models.inference import copied, inference_model, rebuilt, with_weights
+from keras_sagan.sampling.inference import copied, inference_model, rebuilt, with_weights
 
 
 def write_saved_model(generator, path):

@@ -4,10 +4,10 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_sagan import latents
 from keras_sagan.models import with_attention_maps
-from keras_sagan.models.inference import float32_policy
-from keras_sagan.sampling import to_uint8
+from keras_sagan.sampling import latents
+from keras_sagan.sampling.inference import float32_policy
+from keras_sagan.sampling.sampler import to_uint8
 
 SIGNATURES = ("generate", "sample", "attend")
 

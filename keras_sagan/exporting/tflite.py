@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras_sagan.exporting import PRECISIONS, quantize
 from keras_sagan.exporting.device import device_model
 from keras_sagan.exporting.signatures import SIGNATURES, write_signatures
-from keras_sagan.models.inference import inference_model
+from keras_sagan.sampling.inference import inference_model
 
 
 def convert_to_tflite(generator, precision="float32", batch_size=1):

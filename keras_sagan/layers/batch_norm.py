@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_sagan.layers import kernels
+
 
 @keras.saving.register_keras_serializable(package="keras_sagan")
 class BatchNorm(keras.layers.BatchNormalization):
@@ -46,21 +48,8 @@ class BatchNorm(keras.layers.BatchNormalization):
 
     def fused(self, inputs):
         """Returns the normalised inputs, and the mean and variance of the batch."""
-        import tensorflow as tf
-
-        channels = inputs.shape[-1]
-        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=inputs,
-            scale=self.gamma if self.scale else tf.ones(channels),
-            offset=self.beta if self.center else tf.zeros(channels),
-            mean=[],
-            variance=[],
-            epsilon=self.epsilon,
-            is_training=True,
-        )
-        # The operation divides the variance by one less than the number of locations.
-        count = tf.cast(tf.size(inputs) // channels, tf.float32)
-        return outputs, mean, variance * (count - 1.0) / count
+        gain, bias = (self.gamma if self.scale else None), (self.beta if self.center else None)
+        return kernels.batch_norm(inputs, gain, bias, self.epsilon)
 
     def move(self, mean, variance):
         """Moves the moving statistics towards those of a batch."""

@@ -63,7 +63,7 @@ class ConditionalBatchNorm(keras.layers.Layer):
         bias = ops.take(self.bias, labels, axis=0)[:, None, None, :]
         if not self.norm.fuses(inputs, training):
             return self.norm(inputs, training=training) * (1 + gain) + bias
-        from keras_sagan.layers.tensorflow_recompute import recomputed
+        from keras_sagan.layers.kernels.recompute import recomputed
 
         def scaled(inputs, gain, bias):
             outputs, *statistics = self.norm.fused(inputs)

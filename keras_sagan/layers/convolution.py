@@ -3,23 +3,7 @@
 import keras
 from keras import ops
 
-
-def conv(inputs, kernel, strides=1, training=False):
-    """A "same" convolution of (batch, height, width, channels): see `keras.ops.conv`."""
-    if training and keras.backend.backend() == "tensorflow":
-        from keras_sagan.layers import tensorflow_convolution
-
-        return tensorflow_convolution.conv(inputs, ops.convert_to_tensor(kernel), strides)
-    return ops.conv(inputs, kernel, strides=strides, padding="same")
-
-
-def conv_transpose(inputs, kernel, training=False):
-    """A "same" transposed convolution of stride 2: see `keras.ops.conv_transpose`."""
-    if training and keras.backend.backend() == "tensorflow":
-        from keras_sagan.layers import tensorflow_convolution
-
-        return tensorflow_convolution.conv_transpose(inputs, ops.convert_to_tensor(kernel), 2)
-    return ops.conv_transpose(inputs, kernel, strides=2, padding="same")
+from keras_sagan.layers import kernels
 
 
 def add_bias(x, bias):
@@ -47,7 +31,7 @@ class Conv2D(keras.layers.Conv2D):
         super().__init__(filters, kernel_size, strides, **{"padding": "same", **kwargs})
 
     def call(self, inputs, training=None):
-        outputs = conv(inputs, self.kernel, self.strides[0], training)
+        outputs = kernels.conv(inputs, self.kernel, self.strides[0], training)
         return self.activation(add_bias(outputs, self.bias) if self.use_bias else outputs)
 
 
@@ -72,7 +56,7 @@ class Conv2DTranspose(keras.layers.Conv2DTranspose):
         if form == ("valid", 1, 1) and tuple(inputs.shape[1:3]) == (1, 1):
             outputs = self._start(inputs)
         elif form == ("same", 2, 2):
-            outputs = conv_transpose(inputs, self.kernel, training)
+            outputs = kernels.conv_transpose(inputs, self.kernel, 2, training)
         else:
             return super().call(inputs)
         return self.activation(add_bias(outputs, self.bias) if self.use_bias else outputs)

@@ -10,7 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_sagan.layers.convolution import add_bias, conv, conv_transpose
+from keras_sagan.layers import kernels
+from keras_sagan.layers.convolution import add_bias
 
 
 class _ResamplingConv2D(keras.layers.Layer):
@@ -93,7 +94,8 @@ class UpsampleConv2D(_ResamplingConv2D):
     """
 
     def call(self, inputs, training=None):
-        return self._add_bias(conv_transpose(inputs, self.transposed_kernel(), training))
+        outputs = kernels.conv_transpose(inputs, self.transposed_kernel(), 2, training)
+        return self._add_bias(outputs)
 
     def transposed_kernel(self):
         """Returns the kernel of the equal stride-2 `Conv2DTranspose`: (4, 4, filters, channels)."""
@@ -134,4 +136,4 @@ class DownsampleConv2D(_ResamplingConv2D):
                 f"DownsampleConv2D needs an even height and width, got {height} x {width}"
             )
         kernel = _spread(self.kernel, 0.5 * _ROWS)
-        return self._add_bias(conv(inputs, kernel, 2, training))
+        return self._add_bias(kernels.conv(inputs, kernel, 2, training))

@@ -3,8 +3,9 @@
 import keras
 from keras import ops
 
-from keras_sagan.layers.attention import blockwise_attention, dense_attention
+from keras_sagan.layers import kernels
 from keras_sagan.layers.convolution import Conv2D
+from keras_sagan.layers.kernels.attention import dense_attention
 from keras_sagan.layers.spectral_norm import SpectralNorm
 
 # Entries of the map of a picture up to which "auto" holds all of it, and of a block beyond.
@@ -149,15 +150,7 @@ class SelfAttention2D(keras.layers.Layer):
             return dense_attention(query, key, value)[0]
         if block == "auto":
             block = None if queries * keys <= _DENSE else max(_BLOCK // keys, 1)
-        if keras.backend.backend() == "tensorflow":
-            from keras_sagan.layers import tensorflow_attention
-
-            if block is None:
-                return tensorflow_attention.dense_attention(query, key, value)
-            return tensorflow_attention.blockwise_attention(query, key, value, block)
-        if block is None:
-            return dense_attention(query, key, value)[0]
-        return blockwise_attention(query, key, value, block)
+        return kernels.attention(query, key, value, block)
 
     def _convolution(self, name, channels, input_shape):
         layer = Conv2D(channels, 1, use_bias=self.use_bias, dtype=self.dtype_policy, name=name)

@@ -88,7 +88,7 @@ class SpectralNorm(keras.layers.Wrapper):
 
         tensors = (inputs, kernel, sigma, *(ops.convert_to_tensor(v) for v in others))
         if training and keras.backend.backend() == "tensorflow":
-            from keras_sagan.layers.tensorflow_recompute import recomputed
+            from keras_sagan.layers.kernels.recompute import recomputed
 
             return recomputed(call, *tensors)
         return call(*tensors)

@@ -12,10 +12,9 @@ from generators import check_same_pictures, trained
 from PIL import Image
 from programs import run
 
-from keras_sagan import latents, models
 from keras_sagan.exporting import convert_to_tflite
 from keras_sagan.exporting.metadata import add_metadata
-from keras_sagan.sampling import generator_inputs, sample, to_uint8
+from keras_sagan.sampling import generator_inputs, latents, models, sample, to_uint8
 
 pytest.importorskip("ai_edge_litert")
 pytestmark = pytest.mark.xdist_group("sample_program")  # what is made once

@@ -5,8 +5,8 @@ from generators import trained
 
 from keras_sagan.exporting.device import DifferenceUpsampleConv2D, device_model
 from keras_sagan.layers import SelfAttention2D, UpsampleConv2D
-from keras_sagan.models.inference import inference_model
 from keras_sagan.sampling import generator_inputs
+from keras_sagan.sampling.inference import inference_model
 
 RNG = np.random.default_rng(0)
 

@@ -16,7 +16,7 @@ from keras_sagan import exporting
 from keras_sagan.data.paired_shapes import CLASS_NAMES
 from keras_sagan.exporting import PRECISIONS, convert_to_tflite
 from keras_sagan.exporting.report import Report
-from keras_sagan.run import Run
+from keras_sagan.running.run_folder import Run
 from keras_sagan.sampling import generator_inputs
 
 pytest.importorskip("ai_edge_litert")

@@ -8,8 +8,8 @@ from programs import run
 
 from keras_sagan import models
 from keras_sagan.exporting import convert_to_tflite, write_saved_model
-from keras_sagan.models.inference import inference_model
 from keras_sagan.sampling import generator_inputs, sample, to_uint8
+from keras_sagan.sampling.inference import inference_model
 
 # What runs where there is no TensorFlow: importing it is an error.
 LITERT = """

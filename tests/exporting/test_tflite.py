@@ -6,7 +6,6 @@ import pytest
 from generators import trained
 from programs import REPOSITORY
 
-from keras_sagan import config
 from keras_sagan.exporting import PRECISIONS, convert_to_tflite
 from keras_sagan.exporting.device import device_model
 from keras_sagan.exporting.metadata import add_metadata
@@ -14,8 +13,9 @@ from keras_sagan.exporting.quantize import psnr, scope
 from keras_sagan.exporting.signatures import SIGNATURES
 from keras_sagan.exporting.tflite import converted
 from keras_sagan.models import FAMILIES, DCGANGenerator
-from keras_sagan.models.inference import inference_model
+from keras_sagan.running import config
 from keras_sagan.sampling import generator_inputs, sample
+from keras_sagan.sampling.inference import inference_model
 
 litert = pytest.importorskip("ai_edge_litert.interpreter")
 

@@ -95,12 +95,12 @@ def test_batches_of_unknown_size(shape, size, stride, filters, transposed):
         pytest.skip("JAX knows all sizes")
     import tensorflow as tf
 
-    from keras_sagan.layers import tensorflow_convolution
+    from keras_sagan.layers.kernels import cpu
 
     channels = shape[-1]
     large, small = shape[1:], (*(side // stride for side in shape[1:3]), filters)
     kernel = tf.constant(RNG.normal(size=(size, size, channels, filters)), "float32")
-    conv = tensorflow_convolution.conv_transpose if transposed else tensorflow_convolution.conv
+    conv = cpu.conv_transpose if transposed else cpu.conv
     inputs, outputs = (small, large) if transposed else (large, small)
 
     def step(x, upstream):
@@ -194,14 +194,14 @@ def test_second_derivatives(stride, channels):
         pytest.skip("only TensorFlow has gradients of its own")
     import tensorflow as tf
 
-    from keras_sagan.layers import tensorflow_convolution
+    from keras_sagan.layers.kernels import cpu
 
     size = 2 + stride if stride == 2 else 3
     x = tf.constant(RNG.normal(size=(2, 4 * stride, 4 * stride, channels)), "float32")
     kernel = tf.constant(RNG.normal(size=(size, size, channels, 64)) / 24, "float32")
     found = []
     for conv in (
-        lambda x, k: tensorflow_convolution.conv(x, k, stride),
+        lambda x, k: cpu.conv(x, k, stride),
         lambda x, k: tf.nn.conv2d(x, k, stride, "SAME"),
     ):
         with tf.GradientTape() as outer:

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from layers.contract import check_layer
 
-from keras_sagan.layers import SelfAttention2D, SpectralNorm, attention, self_attention
+from keras_sagan.layers import SelfAttention2D, SpectralNorm, kernels, self_attention
 
 RNG = np.random.default_rng(0)
 FORMS = {
@@ -179,15 +179,8 @@ def test_gradients(block, dtype, tolerance):
 
 
 def evaluation(block):
-    """The function that attends under this backend, in blocks or with all queries at once."""
-    module = attention
-    if keras.backend.backend() == "tensorflow":
-        from keras_sagan.layers import tensorflow_attention as module
-    if block is not None:
-        return lambda q, k, v: module.blockwise_attention(q, k, v, block)
-    if module is attention:
-        return lambda q, k, v: attention.dense_attention(q, k, v)[0]
-    return module.dense_attention
+    """The function that attends, in blocks or with all queries at once."""
+    return lambda q, k, v: kernels.attention(q, k, v, block)
 
 
 def gradients_of(function, tensors):
@@ -258,35 +251,31 @@ def penalty_gradients(function, tensors):
 
 
 def test_auto_takes_blocks_where_the_map_is_large(monkeypatch):
-    module = attention
-    if keras.backend.backend() == "tensorflow":
-        from keras_sagan.layers import tensorflow_attention as module
     blocks = []
-    blockwise = module.blockwise_attention
+    attend = kernels.attention
 
     def noted(query, key, value, block):
         blocks.append(block)
-        return blockwise(query, key, value, block)
+        return attend(query, key, value, block)
 
-    monkeypatch.setattr(module, "blockwise_attention", noted)
-    monkeypatch.setattr(self_attention, "blockwise_attention", noted)
+    monkeypatch.setattr(kernels, "attention", noted)
     monkeypatch.setattr(self_attention, "_DENSE", 64 * 16)
     monkeypatch.setattr(self_attention, "_BLOCK", 128)
     layer = SelfAttention2D()
     layer(np.ones((1, 8, 8, 16), "float32"))  # 64 queries and 16 keys
-    assert blocks == []
+    assert blocks == [None]
     layer(np.ones((1, 8, 10, 16), "float32"))
-    assert blocks == [128 // 20]
+    assert blocks == [None, 128 // 20]
     SelfAttention2D(query_block=None)(np.ones((1, 8, 10, 16), "float32"))
-    assert blocks == [6]
+    assert blocks == [None, 6]
 
 
 def test_pieces_of_the_batch_give_the_equations(monkeypatch):
     if keras.backend.backend() == "jax":
         pytest.skip("only TensorFlow divides the batch")
-    from keras_sagan.layers import tensorflow_attention
+    from keras_sagan.layers.kernels import cpu_attention
 
-    monkeypatch.setattr(tensorflow_attention, "_PIECE", 2 * 64 * 16)
+    monkeypatch.setattr(cpu_attention, "_PIECE", 2 * 64 * 16)
     x = RNG.normal(size=(5, 8, 8, 16)).astype("float32")  # two, two and one
     layer = SelfAttention2D()
     layer.build(x.shape)

@@ -1,0 +1,96 @@
+"""Training on JAX: a pure function of the state, gradients by `jax.grad`.
+
+Under a `keras.distribution` a batch is one array over all devices. Nothing here knows of replicas
+then: batch statistics, and the averages of the relativistic loss, are those of the whole batch.
+"""
+
+import contextlib
+import types
+
+import jax
+import keras
+from keras import ops
+
+from keras_sagan.adversarial.step import AdversarialStep
+
+
+class Step(AdversarialStep):
+    """`train_step` of Keras's JAX trainer.
+
+    Its code is that of every backend, run in a `keras.StatelessScope` on the values of the state;
+    what it assigns is the new state.
+    """
+
+    jit_by_default = "auto"
+
+    def compile(self, **kwargs):
+        super().compile(**kwargs)
+        # Keras carries the variables of its one optimizer from step to step: here those of both.
+        optimizers = (self.generator_optimizer, self.discriminator_optimizer)
+        variables = [variable for optimizer in optimizers for variable in optimizer.variables]
+        self.optimizer = types.SimpleNamespace(variables=variables, built=True)
+
+    def train_step(self, state, data):
+        groups = (
+            self.trainable_variables,
+            self.non_trainable_variables,
+            self.optimizer.variables,
+            self.metrics_variables,
+        )
+        mapping = [
+            pair
+            for variables, values in zip(groups, state, strict=True)
+            for pair in zip(variables, values, strict=True)
+        ]
+        with keras.StatelessScope(mapping):
+            logs = self._step_on(data)
+            state = tuple(_values(variables) for variables in groups)
+        return logs, state
+
+    def _minimize(self, loss, model, optimizer):
+        variables = model.trainable_variables
+        # A scope hides the values of the one around it, so this one gets all that `loss` may read.
+        readable = (*self.variables, *optimizer.variables)
+        mapping = [(variable, variable.value) for variable in readable]
+
+        def scaled_loss(values):
+            scope = keras.StatelessScope([*mapping, *zip(variables, values, strict=True)])
+            with scope:
+                results = loss()
+                scaled = optimizer.scale_loss(results[0])
+                return scaled, (results, _values(self.non_trainable_variables))
+
+        gradient = jax.grad(scaled_loss, has_aux=True)
+        gradients, (results, state) = gradient(_values(variables))
+        _assign(self.non_trainable_variables, state)
+        weights, state = optimizer.stateless_apply(
+            _values(optimizer.variables), gradients, _values(variables)
+        )
+        _assign(variables, weights)
+        _assign(optimizer.variables, state)
+        return results
+
+    def _input_gradient(self, function, inputs):
+        return jax.grad(lambda x: ops.sum(function(x)))(inputs)
+
+    def _move(self, averages, variables, shares):
+        for average, variable, share in zip(averages, variables, shares, strict=True):
+            average.assign(average - share * (average - variable))
+
+    def _replica(self):
+        return 0, 1
+
+    def _strategy_scope(self):
+        return contextlib.nullcontext()
+
+    def _synchronize(self):
+        self.jax_state_sync()
+
+
+def _values(variables):
+    return [variable.value for variable in variables]
+
+
+def _assign(variables, values):
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

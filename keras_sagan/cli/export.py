@@ -1,0 +1,54 @@
+"""Writes the SavedModel and the TF Lite files of a run."""
+
+from importlib.util import find_spec
+
+from keras_sagan.cli.program import positive
+from keras_sagan.errors import InputError
+from keras_sagan.exporting import PRECISIONS
+
+
+def add_arguments(parser):
+    """Adds the arguments of `export`."""
+    parser.add_argument("run", metavar="RUN", help="a run folder")
+    parser.add_argument(
+        "--quantize",
+        choices=PRECISIONS,
+        nargs="+",
+        default=PRECISIONS,
+        help="precisions of the TF Lite files; all unless given",
+    )
+    parser.add_argument(
+        "--batch", type=positive, default=1, help="pictures that a TF Lite file draws at a time"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the export that is there")
+
+
+def run(options):
+    """Writes a SavedModel and TF Lite files; returns the exit code."""
+    from keras_sagan.running.run_folder import Run
+
+    run_folder = Run(options.run)
+    run_folder.config()
+    run_folder.last_step()
+    run_folder.check_export(options.overwrite)
+    import keras
+
+    if keras.config.backend() != "tensorflow":
+        raise InputError(
+            f"export needs the TensorFlow backend, and this is {keras.config.backend()}: give the "
+            "same command with KERAS_BACKEND=tensorflow, where TensorFlow is installed"
+        )
+    for package in ("ai_edge_litert", "ai_edge_quantizer", "tensorflow_serving"):
+        if find_spec(package) is None:
+            raise InputError(f"{package} is missing: pip install 'keras-sagan[export]'")
+
+    from keras_sagan import exporting
+
+    try:
+        for line in exporting.export_run(
+            run_folder, options.quantize, options.batch, options.overwrite
+        ):
+            print(line, flush=True)
+    except OSError as error:  # a full disk, a folder that may not be written
+        raise InputError(f"{run_folder.export}: {error.strerror or error}") from error
+    return 0

@@ -1,0 +1,82 @@
+"""What the commands share: a parser that says one line, types of arguments, exit codes."""
+
+import argparse
+import math
+import os
+import signal
+import sys
+
+from keras_sagan.errors import InputError
+
+LAST_SEED = 2**31 - 1
+
+
+def run_alone(command, prog=None):
+    """Runs one command as a program of its own; returns its exit code."""
+    parser = Parser(prog=prog, description=command.__doc__.splitlines()[0])
+    command.add_arguments(parser)
+    return run(command.run, parser.parse_args())
+
+
+def run(function, options):
+    """Calls a function of the options; an InputError is one line and exit code 2."""
+    # TensorFlow's own start-up messages say nothing to a user; errors still show.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        return function(options)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if error.name != "tensorflow":
+            raise
+        print(
+            "error: TensorFlow is not installed: pip install tensorflow, or set KERAS_BACKEND=jax",
+            file=sys.stderr,
+        )
+        return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 128 + signal.SIGINT
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message):
+        self.exit(2, f"error: {message}\n")
+
+
+def whole(text):
+    """A whole number."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number") from None
+
+
+def positive(text):
+    """A whole number from 1 on."""
+    number = whole(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return number
+
+
+def seed(text):
+    """The seed of a picture."""
+    number = whole(text)
+    if not 0 <= number <= LAST_SEED:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to {LAST_SEED}")
+    return number
+
+
+def finite(text):
+    """A finite number."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number")
+    return number

@@ -1,0 +1,68 @@
+"""Trains a GAN from a config into a run folder."""
+
+import sys
+
+from keras_sagan.errors import InputError
+from keras_sagan.running.devices import STRATEGIES
+
+
+def add_arguments(parser):
+    """Adds the arguments of `train`."""
+    parser.add_argument("--config", metavar="FILE", help="a config, such as configs/cifar10.yaml")
+    parser.add_argument("--run-dir", metavar="RUN", required=True, help="the run folder to write")
+    parser.add_argument(
+        "--data", metavar="DIR", help="train on a folder of images, one sub-folder a class"
+    )
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        dest="assignments",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="override values of the config, as in --set train.steps=1000 model.width=32",
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with the run in RUN")
+    parser.add_argument(
+        "--strategy",
+        choices=STRATEGIES,
+        default="auto",
+        help="devices: auto uses all GPUs or TPUs, default one device, mirrored all devices",
+    )
+
+
+def run(options):
+    """Trains a GAN; returns the exit code."""
+    from keras_sagan.running import config as config_module
+    from keras_sagan.running.run_folder import Run
+
+    run_folder = Run(options.run_dir)
+    if options.config is not None:
+        config = config_module.load(options.config, options.assignments, options.data)
+    elif options.resume:
+        config = config_module.parse(
+            run_folder.config().model_dump(),
+            f"{run_folder.config_file}",
+            options.assignments,
+            options.data,
+        )
+    else:
+        raise InputError("--config is missing: name a config, such as configs/paired_shapes.yaml")
+    if not options.resume:
+        run_folder.check_new()
+
+    from keras_sagan.running import training
+    from keras_sagan.running.callbacks import NotFiniteError
+
+    try:
+        outcome = training.train(config, options.run_dir, options.resume, options.strategy)
+    except NotFiniteError as error:
+        print(f"error: {error}; the last good checkpoint is kept", file=sys.stderr)
+        return 1
+    print(f"pictures: {outcome.sheets[0]}")
+    for path in outcome.sheets[1:]:
+        print(f"attention: {path}")
+    if outcome.signal is not None:
+        print(f"stopped at step {outcome.step}; to go on: the same command with --resume")
+        return 128 + outcome.signal
+    return 0

@@ -1,0 +1,26 @@
+"""What TensorFlow runs on."""
+
+import functools
+import pathlib
+import platform
+
+import tensorflow as tf
+
+
+def has_only_cpus():
+    """Whether nothing but CPUs can run what is being built.
+
+    A GPU counts even where `tf.config.set_visible_devices` hides it. So do TPUs, which are known
+    from the strategy before they are listed, and every Apple machine, on which the CPU
+    implementations were never measured.
+    """
+    kinds = {device.device_type for device in tf.config.list_physical_devices()}
+    on_tpu = isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy)
+    return kinds == {"CPU"} and not on_tpu and platform.system() != "Darwin"
+
+
+@functools.cache
+def emulates_bfloat16():
+    """Whether the CPU has no instructions for bfloat16 (known on Linux alone)."""
+    processor = pathlib.Path("/proc/cpuinfo")
+    return processor.exists() and "bf16" not in processor.read_text()

@@ -1,0 +1,254 @@
+"""Callbacks of training."""
+
+import csv
+import math
+import signal
+import sys
+import time
+
+import keras
+import numpy as np
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+from keras_sagan.models import with_attention_maps
+from keras_sagan.running.stop_request import StopRequest
+from keras_sagan.sampling import sheets
+from keras_sagan.sampling.sampler import generator_inputs
+
+
+class HistoryFiles(keras.callbacks.Callback):
+    """Writes the logs of each epoch, by training step, to history.csv and for TensorBoard.
+
+    (`keras.callbacks.CSVLogger` adds empty columns for a validation that a GAN does not have,
+    and `TensorBoard` counts in epochs, which here are only intervals of reporting.)
+
+    Args:
+        csv_file: The CSV file. Rows that it has are kept.
+        log_dir: Folder of the TensorBoard events.
+    """
+
+    def __init__(self, csv_file, log_dir):
+        super().__init__()
+        self._csv_file = csv_file
+        self._writer = EventFileWriter(str(log_dir))
+
+    def on_epoch_end(self, epoch, logs=None):
+        values = {name: float(logs[name]) for name in sorted(logs) if name != "step"}
+        logs = {"step": logs["step"], **values}
+        is_new = not self._csv_file.exists()
+        with self._csv_file.open("a", newline="") as file:
+            writer = csv.DictWriter(file, logs)
+            if is_new:
+                writer.writeheader()
+            writer.writerow(logs)
+        for name, value in logs.items():
+            summary = scalar_pb(name, value)
+            self._writer.add_event(Event(wall_time=time.time(), step=logs["step"], summary=summary))
+        self._writer.flush()
+
+
+class NotFiniteError(ArithmeticError):
+    """A loss or a weight became infinite or not a number."""
+
+    def __init__(self, name, step):
+        super().__init__(
+            f"{name} is not finite at step {step}: lower the learning rates, or use float32"
+        )
+
+
+class StopOnNonFiniteLoss(keras.callbacks.Callback):
+    """Raises NotFiniteError at the step in which a loss stops being finite."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        for name in ("discriminator_loss", "generator_loss"):
+            if not math.isfinite(logs[name]):
+                raise NotFiniteError(name, self.model.step)
+
+
+class Every(keras.callbacks.Callback):
+    """Calls a function of the step every so many steps.
+
+    Args:
+        steps: Steps between calls.
+        function: Takes the step, and finds the weights of the model as that step left them.
+    """
+
+    def __init__(self, steps, function):
+        super().__init__()
+        self._every = steps
+        self._function = function
+
+    def on_train_begin(self, logs=None):
+        self._step = self.model.step
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._step += 1
+        if self._step % self._every == 0:
+            # On JAX, asking for the model brings its weights up to date.
+            self._function(self.model.step)
+
+
+class SampleSheets:
+    """Writes a sheet of pictures, and one of attention for each attention layer.
+
+    Pictures come from seeds 0, 1, ..., one a column; with classes there is one class a row.
+
+    Args:
+        gan: The `GAN`.
+        samples: Folder of the sheets.
+        attention: Folder of the attention sheets.
+        rows: Rows of the sheet, at most. With more classes than rows, they are spread evenly.
+        columns: Columns of the sheet.
+    """
+
+    def __init__(self, gan, samples, attention, rows, columns):
+        self._gan = gan
+        self._samples = samples
+        self._attention = attention
+        self._columns = columns
+        self._maps_model = with_attention_maps(gan.sampler)
+        if gan.conditional:
+            classes = gan.generator.num_classes
+            rows = min(rows, classes)
+            self._seeds = np.tile(np.arange(columns), rows)
+            self._labels = np.repeat(np.linspace(0, classes - 1, rows).astype(int), columns)
+        else:
+            self._seeds, self._labels = np.arange(rows * columns), None
+
+    def __call__(self, step):
+        """Writes the sheets of a step; returns their paths."""
+        images = self._gan.sample(self._seeds, self._labels)
+        paths = [self._samples / f"{step:08d}.png"]
+        sheets.sheet(images, self._columns).save(paths[0])
+        # The first picture of the first rows.
+        chosen = np.arange(0, len(images), self._columns)[:6]
+        labels = None if self._labels is None else self._labels[chosen]
+        inputs = generator_inputs(self._gan.sampler, self._seeds[chosen], labels)
+        # `predict` would divide the pictures among the devices of training.
+        outputs = self._maps_model.predict_on_batch(inputs)
+        outputs.pop("output")
+        for name, maps in outputs.items():
+            layer = self._gan.sampler.get_layer(name)
+            height, width = layer.input.shape[1:3]
+            keys = tuple(-(-side // layer.pool_size) for side in (height, width))
+            paths.append(self._attention / f"{step:08d}_{name}.png")
+            sheets.attention_sheet(images[chosen], maps, (height, width), keys).save(paths[-1])
+        return paths
+
+
+class StopOnSignal(keras.callbacks.Callback):
+    """Ends `fit` after the current step on SIGINT (Ctrl-C) or SIGTERM, or when time is up.
+
+    A second signal ends the program at once.
+
+    Args:
+        max_minutes: Time that training may take, or None.
+
+    Attributes:
+        time_is_up: Whether `max_minutes` ended training.
+    """
+
+    def __init__(self, max_minutes=None):
+        super().__init__()
+        self._request = StopRequest(
+            signal.SIGINT,
+            signal.SIGTERM,
+            message="\nstopping after this step and saving; once more to stop at once",
+        )
+        self.time_is_up = False
+        self._deadline = math.inf if max_minutes is None else time.monotonic() + 60 * max_minutes
+
+    def __enter__(self):
+        self._request.__enter__()
+        return self
+
+    def __exit__(self, *exception):
+        self._request.__exit__(*exception)
+
+    @property
+    def signal(self):
+        """The signal that came, or None."""
+        return self._request.signal
+
+    @property
+    def stopped(self):
+        """Whether training is to end early."""
+        return self.signal is not None or self.time_is_up
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.time_is_up = time.monotonic() > self._deadline
+        if self.stopped:
+            self.model.stop_training = True
+
+
+class Progress(keras.callbacks.Callback):
+    """Shows the step, the losses, the speed and the time left.
+
+    On a terminal it is one line that changes; elsewhere a line every so many steps.
+
+    Args:
+        steps: Steps of the whole run.
+        log_every: Steps between lines where there is no terminal.
+        max_minutes: Time that training may take, or None.
+        stream: Where to write.
+    """
+
+    def __init__(self, steps, log_every, max_minutes=None, stream=None):
+        super().__init__()
+        self._steps = steps
+        self._log_every = log_every
+        self._max_seconds = math.inf if max_minutes is None else 60 * max_minutes
+        self._stream = stream or sys.stdout
+        self._start = time.monotonic()
+        self._timed_from = None
+        self._shown = 0.0
+        self._line_is_open = False
+
+    def on_train_begin(self, logs=None):
+        self._step = self.model.step
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._step += 1
+        now = time.monotonic()
+        if self._timed_from is None:  # the first step is traced, and tells nothing of the rest
+            self._timed_from = (now, self._step)
+            return
+        last = self._step == self._steps
+        if self._stream.isatty():
+            if now - self._shown > 0.5 or last:
+                self._shown = now
+                self._write("\r\033[K", self._line(now, logs))
+                self._line_is_open = True
+        elif self._step % self._log_every == 0 or last:
+            self._write("", self._line(now, logs), "\n")
+
+    def on_train_end(self, logs=None):
+        if self._line_is_open:
+            self._write("\n")
+            self._line_is_open = False
+
+    def _write(self, *parts):
+        self._stream.write("".join(parts))
+        self._stream.flush()
+
+    def _line(self, now, logs):
+        start, first_step = self._timed_from
+        seconds_per_step = (now - start) / (self._step - first_step)
+        left = seconds_per_step * (self._steps - self._step)
+        left = max(0, min(left, self._max_seconds - (now - self._start)))
+        width = 20
+        done = self._step * width // self._steps
+        return (
+            f"step {self._step}/{self._steps} [{'=' * done}{'.' * (width - done)}] "
+            f"{1 / seconds_per_step:.3g} steps/s, {_clock(left)} left, "
+            f"loss D {float(logs['discriminator_loss']):.3f} "
+            f"G {float(logs['generator_loss']):.3f}"
+        )
+
+
+def _clock(seconds):
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

@@ -1,0 +1,239 @@
+"""The run folder: the only state of a training run.
+
+config.yaml             the config, as resolved
+checkpoints/00001000/   gan.weights.h5 (everything training needs), generator.keras (averaged)
+samples/                sheets of pictures
+attention/              what the generator's attention looks at
+logs/                   TensorBoard events and history.csv
+export/                 what python -m export wrote
+classes.txt             the names of the classes, one a line, if there are classes
+skipped_images.txt      images that could not be read, if any
+"""
+
+import contextlib
+import csv
+import os
+import shutil
+from pathlib import Path
+
+from keras_sagan.errors import InputError
+from keras_sagan.running import config as config_module
+
+
+class Run:
+    """A run folder.
+
+    Args:
+        path: The folder, which need not exist yet.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.config_file = self.path / "config.yaml"
+        self.checkpoints = self.path / "checkpoints"
+        self.samples = self.path / "samples"
+        self.attention = self.path / "attention"
+        self.logs = self.path / "logs"
+        self.history = self.logs / "history.csv"
+        self.export = self.path / "export"
+        self.classes = self.path / "classes.txt"
+        self.skipped_images = self.path / "skipped_images.txt"
+
+    def create(self, config):
+        """Writes a new run folder.
+
+        Raises:
+            InputError: The folder already holds something, or cannot be written.
+        """
+        self.check_new()
+        try:
+            for folder in (self.checkpoints, self.samples, self.attention, self.logs):
+                folder.mkdir(parents=True)
+            self.write_config(config)
+        except OSError as error:
+            raise InputError(f"--run-dir {self.path}: {error.strerror}") from error
+
+    def check_new(self):
+        """Raises InputError unless the folder is missing or empty."""
+        if self.config_file.exists():
+            raise InputError(
+                f"--run-dir {self.path} already holds a run: add --resume to go on with it, or "
+                "name another folder"
+            )
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"--run-dir {self.path} is a file: name a folder")
+        if self.path.exists() and any(self.path.iterdir()):
+            raise InputError(f"--run-dir {self.path} is not empty: name another folder")
+
+    def write_config(self, config):
+        """Writes config.yaml, whole or not at all."""
+        partial = self.config_file.with_suffix(".partial")
+        partial.write_text(config_module.dump(config), encoding="utf-8")
+        partial.replace(self.config_file)
+
+    def write_class_names(self, names):
+        """Writes classes.txt."""
+        self.classes.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+
+    def class_names(self):
+        """Returns the names of the classes, their numbers if none were written, or None."""
+        num_classes = self.config().model.num_classes
+        if num_classes is None:
+            return None
+        if not self.classes.exists():
+            return [str(i) for i in range(num_classes)]
+        names = self.classes.read_text(encoding="utf-8").split("\n")[:-1]
+        if len(names) != num_classes:
+            raise InputError(
+                f"{self.classes} has {len(names)} lines, but the run has {num_classes} classes"
+            )
+        return names
+
+    def check_export(self, overwrite):
+        """Raises InputError if there is an export already, unless it may be overwritten."""
+        if self.export.is_symlink() or (self.export.exists() and not self.export.is_dir()):
+            raise InputError(f"{self.export} is not a folder: move it away")
+        if self.export.exists() and not overwrite:
+            raise InputError(
+                f"{self.export} holds an export already: add --overwrite to replace it"
+            )
+
+    @contextlib.contextmanager
+    def exporting(self, overwrite):
+        """Gives a folder that becomes `export/` in the end, whole; an error leaves the old one.
+
+        Raises:
+            InputError: Another export of the run is going on, or there is one already.
+        """
+        import fcntl  # not on Windows, where a run can be trained all the same
+
+        self.check_export(overwrite)
+        partial, old = (self.export.with_name(f"export.{name}") for name in ("partial", "old"))
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            # The system lets go of it if this process is killed.
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise InputError(f"{self.path} is being exported by another process") from error
+        try:
+            if old.exists() and not self.export.exists():
+                old.rename(self.export)  # another process was killed between the two below
+            shutil.rmtree(old, ignore_errors=True)
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            yield partial
+            if self.export.exists():
+                self.export.rename(old)
+            partial.rename(self.export)
+            shutil.rmtree(old, ignore_errors=True)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+            os.close(descriptor)
+
+    def config(self):
+        """Returns the run's config.
+
+        Raises:
+            InputError: The folder holds no run.
+        """
+        if not self.config_file.exists():
+            raise InputError(f"{self.path} holds no run (it has no config.yaml)")
+        return config_module.load(self.config_file)
+
+    def checkpoint_steps(self):
+        """Returns the steps of the checkpoints, in rising order."""
+        if not self.checkpoints.is_dir():
+            return []
+        return sorted(int(path.name) for path in self.checkpoints.iterdir() if path.name.isdigit())
+
+    def checkpoint(self, step):
+        """Returns the folder of a checkpoint."""
+        return self.checkpoints / f"{step:08d}"
+
+    def save_checkpoint(self, gan, keep):
+        """Writes a checkpoint of a GAN, whole or not at all, and deletes all but the last few."""
+        step = gan.step
+        partial = self.checkpoints / f"partial-{step:08d}"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        gan.save_weights(partial / "gan.weights.h5")
+        gan.sampler.save(partial / "generator.keras")
+        for path in (*partial.iterdir(), partial):
+            _flush_to_disk(path)
+        final = self.checkpoint(step)
+        shutil.rmtree(final, ignore_errors=True)
+        partial.rename(final)
+        _flush_to_disk(self.checkpoints)
+        for old in self.checkpoint_steps()[:-keep]:
+            shutil.rmtree(self.checkpoint(old))
+
+    def load_checkpoint(self, gan):
+        """Loads the last checkpoint into a compiled GAN.
+
+        Returns:
+            Its step.
+
+        Raises:
+            InputError: There is none, or the config contradicts it.
+        """
+        step = self.last_step()
+        path = self.checkpoint(step) / "gan.weights.h5"
+        try:
+            gan.load_weights(path)
+        except (ValueError, KeyError, OSError) as error:
+            raise InputError(
+                f"{path} does not fit {self.config_file}: it is damaged, or the config's model "
+                f"was changed ({' '.join(str(error).split())[:200]})"
+            ) from error
+        return step
+
+    def load_generator(self, step=None):
+        """Loads the averaged generator of a checkpoint, the last one unless told.
+
+        Returns:
+            A `keras.Model`.
+
+        Raises:
+            InputError: The folder holds no run, or no checkpoint, or one that is damaged.
+        """
+        import keras
+
+        import keras_sagan.models  # noqa: F401  registers the classes that the file names
+
+        self.config()
+        path = self.checkpoint(self.last_step() if step is None else step) / "generator.keras"
+        try:
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
+        except (ValueError, KeyError, OSError) as error:
+            text = " ".join(str(error).split())[:200]
+            raise InputError(f"{path} is missing or damaged ({text})") from error
+
+    def truncate_history(self, step):
+        """Drops the rows of history.csv beyond a step, which will be written again."""
+        if not self.history.exists():
+            return
+        with self.history.open(newline="") as file:
+            reader = csv.DictReader(file)
+            fields, rows = reader.fieldnames, list(reader)
+        partial = self.history.with_suffix(".partial")
+        with partial.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fields or [])
+            writer.writeheader()
+            writer.writerows(row for row in rows if int(row["step"]) <= step)
+        partial.replace(self.history)
+
+    def last_step(self):
+        """Returns the step of the last checkpoint, or raises InputError."""
+        steps = self.checkpoint_steps()
+        if not steps:
+            raise InputError(f"{self.path} holds no checkpoint yet")
+        return steps[-1]
+
+
+def _flush_to_disk(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

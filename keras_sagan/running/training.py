@@ -1,0 +1,265 @@
+"""Trains a GAN from a config into a run folder."""
+
+import dataclasses
+import os
+
+import keras
+import numpy as np
+
+from keras_sagan.adversarial import losses
+from keras_sagan.adversarial.gan import GAN
+from keras_sagan.adversarial.optimizers import Adam
+from keras_sagan.data import ImageFolder, TFDSImages, batches, paired_shapes
+from keras_sagan.errors import InputError
+from keras_sagan.models import FAMILIES
+from keras_sagan.running import callbacks
+from keras_sagan.running.config import CHANGEABLE, flat
+from keras_sagan.running.devices import choose_devices
+from keras_sagan.running.run_folder import Run
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How training ended: `signal` is the number of the signal that stopped it, or None."""
+
+    step: int
+    signal: int | None
+    sheets: list
+
+
+def train(config, run_dir, resume=False, strategy="auto"):
+    """Trains, or goes on with a run.
+
+    Args:
+        config: A `keras_sagan.config.Config`.
+        run_dir: The run folder.
+        resume: Whether to go on with the run in it.
+        strategy: One of `keras_sagan.running.devices.STRATEGIES`.
+
+    Returns:
+        An `Outcome`.
+
+    Raises:
+        InputError: What was given cannot be used. Nothing was changed then, unless images turn
+            out to be unreadable in the course of training.
+        NotFiniteError: A loss stopped being finite. The last checkpoint is from before.
+    """
+    run = Run(run_dir)
+    if resume:
+        config = resumed_config(run, config)
+    else:
+        run.check_new()
+    keras.config.set_dtype_policy(config.train.precision)
+    keras.utils.set_random_seed(config.train.seed)
+    if config.train.deterministic:
+        _make_deterministic()
+    devices = choose_devices(strategy)
+    if config.train.batch_size % devices.count:
+        raise InputError(
+            f"train.batch_size is {config.train.batch_size}, which {devices.count} devices cannot "
+            "share equally"
+        )
+    source = make_source(config, run.skipped_images)
+    config = with_classes_of(source, config)
+    with devices.scope():
+        return _train(config, run, source, resume, devices.count)
+
+
+def _train(config, run, source, resume, devices):
+    gan = make_gan(config, synchronized=devices > 1)
+    if resume:
+        # A run that was stopped before its first checkpoint starts again.
+        step = run.load_checkpoint(gan) if run.checkpoint_steps() else 0
+        run.truncate_history(step)
+        run.write_config(config)
+        print(f"going on with {run.path} at step {step}")
+    else:
+        run.create(config)
+    if config.model.num_classes is not None:
+        run.write_class_names(source.class_names)
+    print(
+        f"{len(source)} images, {devices} device{'s' * (devices > 1)}, "
+        f"generator {gan.generator.count_params() / 1e6:.2f} M weights, "
+        f"discriminator {gan.discriminator.count_params() / 1e6:.2f} M"
+    )
+    return _fit(gan, source, config, run)
+
+
+def _make_deterministic():
+    if keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    else:
+        # Read when JAX starts its devices. CPUs and TPUs need nothing.
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true"
+
+
+def resumed_config(run, config):
+    """Returns the config to go on with: the run's, with what the given one may change.
+
+    Raises:
+        InputError: No run to go on with, or a config that would make it another run.
+    """
+    old = run.config()
+    reached = max(run.checkpoint_steps(), default=0)
+    if config.train.steps < reached:
+        raise InputError(
+            f"train.steps is {config.train.steps}, but the run in {run.path} is at step {reached}"
+        )
+    old_values = flat(old)
+    for name, value in flat(config).items():
+        same = value == old_values[name] or (name == "model.num_classes" and value == "auto")
+        same = same or (name == "data.name" and value is None and config.data.folder is not None)
+        if not same and name not in CHANGEABLE:
+            raise InputError(
+                f"{name} is {value!r}, but the run in {run.path} was started with "
+                f"{old_values[name]!r}: give that, or start another run"
+            )
+    model = config.model.model_copy(update={"num_classes": old.model.num_classes})
+    return config.model_copy(update={"model": model})
+
+
+def make_source(config, skipped_log=None):
+    """Returns the source of images that a config names."""
+    size = config.model.image_size
+    if config.data.folder is not None:
+        return ImageFolder(config.data.folder, size, skipped_log)
+    if config.data.name == "paired_shapes":
+        if size != paired_shapes.IMAGE_SIZE:
+            raise InputError(
+                f"model.image_size is {size}, but paired_shapes has {paired_shapes.IMAGE_SIZE}"
+            )
+        return paired_shapes.PairedShapes(config.train.seed)
+    return TFDSImages(config.data.name, size, config.data.split)
+
+
+def with_classes_of(source, config):
+    """Returns the config with `model.num_classes` as a number or None.
+
+    Raises:
+        InputError: A number that is not that of the data.
+    """
+    found = None if source.class_names is None else len(source.class_names)
+    wanted = config.model.num_classes
+    if wanted == "auto":
+        # A single class says nothing that a model without classes does not know.
+        wanted = found if found and found > 1 else None
+    elif wanted is not None and wanted != found:
+        raise InputError(
+            f"model.num_classes is {wanted}, but the data has {found or 'no'} classes: write that "
+            "number, or auto"
+        )
+    model = config.model.model_copy(update={"num_classes": wanted})
+    return config.model_copy(update={"model": model})
+
+
+def make_gan(config, synchronized=False):
+    """Returns the compiled `GAN` of a config whose number of classes is known."""
+    generator_class, discriminator_class = FAMILIES[config.model.family]
+    shared = config.model.model_dump(exclude={"family", "latent_dim"})
+    if shared["attention"] is None:
+        del shared["attention"]
+    try:
+        generator = generator_class(
+            latent_dim=config.model.latent_dim, synchronized=synchronized, **shared
+        )
+        discriminator = discriminator_class(**shared)
+    except ValueError as error:
+        raise InputError(f"model.{' '.join(str(error).split())}") from error
+    gan = GAN(generator, discriminator, seed=config.train.seed)
+    adam = config.optimizer
+    loss = losses.LOSSES[config.loss.name]
+    penalty = config.loss.gradient_penalty
+    gan.compile(
+        Adam(adam.generator_learning_rate, adam.beta_1, adam.beta_2),
+        Adam(adam.discriminator_learning_rate, adam.beta_1, adam.beta_2),
+        loss=loss() if penalty is None else loss(penalty),
+        discriminator_steps=config.train.discriminator_steps,
+        ema=config.train.ema,
+    )
+    return gan
+
+
+def _fit(gan, source, config, run):
+    settings = config.train
+    sheets = callbacks.SampleSheets(
+        gan, run.samples, run.attention, config.samples.rows, config.samples.columns
+    )
+
+    def checkpoint(step):
+        # A finite loss can still leave gradients, and so weights, that are not.
+        optimizers = (gan.generator_optimizer, gan.discriminator_optimizer)
+        for variable in (*gan.variables, *(v for o in optimizers for v in o.variables)):
+            if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
+                raise callbacks.NotFiniteError(variable.path, step)
+        run.save_checkpoint(gan, config.checkpoints.keep)
+
+    stop = callbacks.StopOnSignal(settings.max_minutes)
+    watchers = [
+        callbacks.StopOnNonFiniteLoss(),  # before anything is saved
+        stop,
+        callbacks.Every(config.samples.every, sheets),
+        callbacks.Every(config.checkpoints.every, checkpoint),
+        callbacks.HistoryFiles(run.history, run.logs),
+        callbacks.Progress(settings.steps, settings.log_every, settings.max_minutes),
+    ]
+    with stop:
+        for first_step, epochs, steps_per_epoch in _segments(
+            gan.step, settings.steps, settings.log_every
+        ):
+            dataset = batches(
+                source,
+                settings.batch_size * settings.discriminator_steps,
+                seed=settings.seed,
+                first_step=first_step,
+                flip=config.data.flip,
+            )
+            settle = getattr(dataset, "settle", lambda: None)  # of TensorFlow's alone
+            settled = keras.callbacks.LambdaCallback(
+                on_train_end=lambda logs, settle=settle: settle()
+            )
+            epoch = -(-first_step // settings.log_every)
+            try:
+                gan.fit(
+                    dataset,
+                    initial_epoch=epoch,
+                    epochs=epoch + epochs,
+                    steps_per_epoch=steps_per_epoch,
+                    callbacks=[*watchers, settled],
+                    shuffle=False,
+                    verbose=0,
+                )
+            except Exception:
+                settle()
+                # What the source raised, without TensorFlow's wrapping.
+                if errors := getattr(dataset, "errors", None):
+                    raise errors[0] from None
+                raise
+            if stop.stopped:
+                break
+    step = gan.step
+    if step not in run.checkpoint_steps():
+        checkpoint(step)
+    if isinstance(source, paired_shapes.PairedShapes):
+        share = paired_shapes.consistency(gan.sample(range(1000)))
+        print(f"consistency of 1000 samples: {share:.3f} (real pictures: 1)")
+    if source_skipped := getattr(source, "skipped", None):
+        print(f"{len(source_skipped)} images could not be read: see {run.skipped_images}")
+    return Outcome(step, stop.signal, sheets(step))
+
+
+def _segments(step, steps, interval):
+    """Splits the steps that are left into epochs of `interval`, the first and last maybe shorter.
+
+    Yields:
+        (first step, epochs, steps per epoch)
+    """
+    while step < steps:
+        if step % interval or steps - step < interval:
+            epochs, length = 1, min(interval - step % interval, steps - step)
+        else:
+            epochs, length = (steps - step) // interval, interval
+        yield step, epochs, length
+        step += epochs * length

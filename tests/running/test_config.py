@@ -1,0 +1,92 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from keras_sagan.errors import InputError
+from keras_sagan.running import config
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+PAIRED = CONFIGS / "paired_shapes.yaml"
+
+
+def test_every_shipped_config_is_valid_and_survives_writing():
+    names = {path.stem for path in CONFIGS.glob("*.yaml")}
+    assert names == {
+        "paired_shapes",
+        "cifar10",
+        "celeba64",
+        "lsun_church64",
+        "image_folder64",
+        "imagenet128",
+    }
+    for path in CONFIGS.glob("*.yaml"):
+        data = None if path.stem != "image_folder64" else "/pictures"
+        loaded = config.load(path, data_folder=data)
+        assert config.parse(yaml.safe_load(config.dump(loaded)), "dumped") == loaded
+
+
+def test_values_can_be_set():
+    loaded = config.load(PAIRED, ["train.steps=7", "model.attention=[4, 8]", "data.flip=true"])
+    assert loaded.train.steps == 7
+    assert loaded.model.attention == [4, 8]
+    assert loaded.data.flip is True
+    assert config.load(PAIRED, ["train.max_minutes=null"]).train.max_minutes is None
+    # YAML reads 1e-4 as text.
+    rate = config.load(PAIRED, ["optimizer.generator_learning_rate=1e-4"])
+    assert rate.optimizer.generator_learning_rate == 1e-4
+
+
+def test_data_folder_takes_the_place_of_the_name():
+    loaded = config.load(PAIRED, data_folder="/pictures")
+    assert loaded.data.folder == "/pictures" and loaded.data.name is None
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("train.step=5", "train.step is not a key of a config; did you mean train.steps?"),
+        ("trian.steps=5", "trian is not a key of a config; did you mean train?"),
+        ("train.zzz=5", "train.zzz is not a key .* there are batch_size, steps"),
+        ("train.batch_size=many", "train.batch_size is 'many': .*valid integer"),
+        ("train.batch_size=0", "train.batch_size is 0: .*greater than 0"),
+        ("train.ema=1", "train.ema is 1: .*less than 1"),
+        ("model.image_size=48", "model.image_size is 48: .*32, 64, 128 or 256"),
+        ("model.num_classes=some", "model.num_classes is 'some': .*'auto'"),
+        ("model.family=vgg", "model.family is 'vgg': .*'resnet' or 'dcgan'"),
+        ("loss.name=hinge2", "loss.name is 'hinge2': .*'hinge'"),
+        ("loss.gradient_penalty=10", "loss: gradient_penalty belongs to the loss wasserstein"),
+        ("data.folder=/x", "data: give either name .* or folder"),
+        ("train.precision=float64", "train.precision is 'float64'"),
+        ("optimizer.beta_1=-1", "optimizer.beta_1 is -1"),
+    ],
+)
+def test_mistakes_are_named_with_what_would_be_right(assignment, message):
+    with pytest.raises(InputError, match=message) as error:
+        config.load(PAIRED, [assignment])
+    assert "\n" not in str(error.value)
+
+
+def test_data_folder_takes_the_place_of_nonsense(tmp_path):
+    (tmp_path / "text.yaml").write_text("data: cifar10")
+    with pytest.raises(InputError, match="model is missing"):
+        config.load(tmp_path / "text.yaml", data_folder="/pictures")
+
+
+def test_malformed_assignments():
+    for text in ("train.steps", "steps=3", "=3", ".steps=3"):
+        with pytest.raises(InputError, match="write section.key=value"):
+            config.load(PAIRED, [text])
+
+
+def test_files_that_are_no_config(tmp_path):
+    with pytest.raises(InputError, match=r"none\.yaml: cannot read"):
+        config.load(tmp_path / "none.yaml")
+    for text, message in (("a: [", "not a YAML file"), ("- 1", "has sections"), ("", "sections")):
+        (tmp_path / "bad.yaml").write_text(text)
+        with pytest.raises(InputError, match=message) as error:
+            config.load(tmp_path / "bad.yaml")
+        assert "\n" not in str(error.value)
+    (tmp_path / "half.yaml").write_text("model: {family: dcgan, image_size: 32}\ndata: {name: x}")
+    with pytest.raises(InputError, match="train is missing"):
+        config.load(tmp_path / "half.yaml")

@@ -1,0 +1,35 @@
+import json
+
+import numpy as np
+import pytest
+from programs import JAX, REPOSITORY, run
+
+
+def fit(backend, family, devices, loss):
+    program = REPOSITORY / "tests/running/distributed_fit.py"
+    env = {}
+    if backend == "jax":
+        flags = f"{JAX['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
+        env = {**JAX, "XLA_FLAGS": flags}
+    process = run(program, family, devices, loss, env=env)
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    ("backend", "family", "loss"),
+    [
+        ("tensorflow", "resnet", "hinge"),
+        ("tensorflow", "resnet", "wasserstein"),
+        ("jax", "dcgan", "relativistic_average_hinge"),  # of the whole batch there
+    ],
+)
+def test_two_devices_train_as_one(backend, family, loss):
+    one, two = (fit(backend, family, devices, loss) for devices in (1, 2))
+    assert two["images_seen"] == one["images_seen"] == 40
+    for name, values in one["history"].items():
+        # Sums over a batch in another order, grown by five steps.
+        np.testing.assert_allclose(two["history"][name], values, rtol=2e-3, atol=2e-4, err_msg=name)
+    assert one["copies"] == [1] and two["copies"] == [2] and two["vectors"] > 5
+    assert two["u_is_equal"]
+    np.testing.assert_allclose(two["sample"], one["sample"], atol=0.5)

@@ -1,0 +1,327 @@
+import csv
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+from programs import REPOSITORY, run, run_here, train_arguments
+
+from keras_sagan.running.run_folder import Run
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run of six steps. Tests leave it as it is."""
+    folder = tmp_path_factory.mktemp("training") / "run"
+    process = run(*train_arguments(folder))
+    assert process.returncode == 0, process.stderr
+    return folder, process
+
+
+def weights(run_dir, step):
+    """All that a checkpoint holds, by path."""
+    import h5py
+
+    found = {}
+    with h5py.File(Run(run_dir).checkpoint(step) / "gan.weights.h5") as file:
+        file.visititems(
+            lambda name, item: (
+                found.update({name: np.array(item)}) if isinstance(item, h5py.Dataset) else None
+            )
+        )
+    return found
+
+
+def rows(run_dir):
+    with (run_dir / "logs" / "history.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_folder_holds_what_is_promised(finished):
+    folder, process = finished
+    assert [path.name for path in sorted((folder / "samples").iterdir())] == [
+        "00000004.png",
+        "00000006.png",
+    ]
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == [
+        "00000003",
+        "00000006",
+    ]
+    assert [row["step"] for row in rows(folder)] == ["2", "4", "6"]
+    assert float(rows(folder)[0]["images_per_second"]) > 0
+    assert list((folder / "logs").glob("events.out.tfevents.*"))
+    with Image.open(folder / "samples" / "00000006.png") as sheet:
+        # 10 classes of 2 pictures, 32 pixels enlarged to 64, 2 pixels between.
+        assert sheet.size == (2 * 66 - 2, 10 * 66 - 2)
+    with Image.open(folder / "attention" / "00000006_attention8.png") as sheet:
+        assert sheet.size == (5 * 66 - 2, 6 * 66 - 2)
+    assert f"pictures: {folder / 'samples' / '00000006.png'}" in process.stdout
+    assert "step 6/6" in process.stdout and "left" in process.stdout
+
+
+def test_sheets_draw_the_saved_generator(finished, tmp_path):
+    folder, _ = finished
+    for name, run_sample in (("a.png", run), ("b.png", run_here)):
+        process = run_sample(
+            *("-m", "keras_sagan.cli", "sample", folder, "--seed", 5, "--count", 3),
+            *("--label", 2, "--truncation", 0.7, "--out", tmp_path / name),
+        )
+        assert process.returncode == 0, process.stderr
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    from keras_sagan.sampling import sample
+    from keras_sagan.sampling.sheets import sheet
+
+    images = sample(Run(folder).load_generator(), [5, 6, 7], [2, 2, 2], 0.7)
+    with Image.open(tmp_path / "a.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), np.asarray(sheet(images, 3)))
+
+
+def test_mirrored_devices_train_a_run(tmp_path):
+    folder = tmp_path / "run"
+    process = run(*train_arguments(folder), "--strategy", "mirrored")
+    assert process.returncode == 0, process.stderr
+    assert Run(folder).checkpoint_steps() == [3, 6]
+
+
+def test_only_the_last_checkpoints_are_kept(tmp_path):
+    folder = tmp_path / "run"
+    process = run_here(*train_arguments(folder, "checkpoints.every=1", "checkpoints.keep=2"))
+    assert process.returncode == 0, process.stderr
+    assert Run(folder).checkpoint_steps() == [5, 6]
+
+
+def wait_for(path, process):
+    deadline = time.monotonic() + 120
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def start(*arguments):
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A program started in the background of a shell ignores Ctrl-C unless told otherwise.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
+def test_a_killed_run_goes_on_bit_for_bit(tmp_path):
+    """SIGKILL between two checkpoints, then --resume, against a run that was left alone."""
+    options = ["train.deterministic=true", "train.steps=40", "checkpoints.every=10"]
+    options += ["samples.every=40"]
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    process = run(*train_arguments(straight, *options))
+    assert process.returncode == 0, process.stderr
+    process = start(*train_arguments(killed, *options))
+    wait_for(Run(killed).checkpoint(10), process)
+    while len(rows(killed)) < 7:  # past step 14, before step 20
+        time.sleep(0.005)
+    process.kill()
+    process.communicate()
+    at = Run(killed).checkpoint_steps()[-1]
+    assert at < 40 and len(rows(killed)) > at // 2, "killed too late to tell"
+    process = run("train.py", "--run-dir", killed, "--resume")
+    assert process.returncode == 0, process.stderr
+    assert f"at step {at}" in process.stdout
+    expected, found = weights(straight, 40), weights(killed, 40)
+    assert expected.keys() == found.keys() and len(expected) > 100
+    for name in expected:
+        np.testing.assert_array_equal(found[name], expected[name], name)
+    ours, theirs = rows(killed), rows(straight)
+    assert [row["step"] for row in ours] == [row["step"] for row in theirs]
+    assert ours[-1]["generator_loss"] == theirs[-1]["generator_loss"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_save_and_leave(tmp_path, number):
+    folder = tmp_path / "run"
+    command = train_arguments(folder, "checkpoints.every=100000", "train.steps=100000")
+    process = start(*command)
+    wait_for(folder / "logs" / "history.csv", process)
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, errors
+    (step,) = Run(folder).checkpoint_steps()
+    assert f"stopped at step {step}; to go on: the same command with --resume" in output
+    process = run_here(*command, f"train.steps={step + 3}", "--resume")
+    assert process.returncode == 0, process.stderr
+    assert Run(folder).last_step() == step + 3
+
+
+def test_time_can_be_limited(tmp_path):
+    folder = tmp_path / "run"
+    limits = ["train.steps=100000", "train.max_minutes=0.1"]
+    process = run_here(*train_arguments(folder, *limits))
+    assert process.returncode == 0, process.stderr
+    assert 1 <= Run(folder).last_step() < 100_000
+
+
+def check_error(process, *parts):
+    """One line that says all parts, exit code 2."""
+    assert process.returncode == 2, process.stdout + process.stderr
+    lines = [line for line in process.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1 and "Traceback" not in process.stderr
+    for part in parts:
+        assert str(part) in lines[0]
+
+
+def snapshot(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_a_run_is_not_overwritten(finished):
+    folder, _ = finished
+    before = snapshot(folder)
+    check_error(run_here(*train_arguments(folder)), folder, "already holds a run", "--resume")
+    assert snapshot(folder) == before
+
+
+def test_resuming_with_another_network_is_named(finished):
+    folder, _ = finished
+    before = snapshot(folder)
+    arguments = [*train_arguments(folder, "model.width=16"), "--resume"]
+    check_error(run_here(*arguments), "model.width is 16", "started with 8")
+    assert snapshot(folder) == before
+
+
+def test_fewer_steps_than_there_were_are_named(finished):
+    folder, _ = finished
+    process = run_here("train.py", "--run-dir", folder, "--resume", "--set", "train.steps=5")
+    check_error(process, "train.steps is 5", "is at step 6")
+    assert Run(folder).config().train.steps == 6
+
+
+def test_a_config_that_contradicts_the_checkpoint_is_named(finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished[0], folder)
+    config = folder / "config.yaml"
+    config.write_text(config.read_text().replace("width: 8", "width: 16"))
+    before = snapshot(folder)
+    check_error(
+        run_here("train.py", "--run-dir", folder, "--resume"), "does not fit", "config.yaml"
+    )
+    assert snapshot(folder) == before
+
+
+def test_a_run_without_a_checkpoint_starts_again(finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished[0], folder)
+    shutil.rmtree(folder / "checkpoints")
+    process = run_here("train.py", "--run-dir", folder, "--resume", "--set", "train.steps=3")
+    assert process.returncode == 0, process.stderr
+    assert Run(folder).last_step() == 3
+    assert [row["step"] for row in rows(folder)] == ["2", "3"]
+
+
+def test_a_partial_checkpoint_does_not_count(finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished[0], folder)
+    (folder / "checkpoints" / "partial-00000009").mkdir()
+    process = run_here("train.py", "--run-dir", folder, "--resume", "--set", "train.steps=7")
+    assert process.returncode == 0, process.stderr
+    assert Run(folder).last_step() == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--set", "model.attention=[5]"], ["attention lists 5", "4, 8, 16"]),
+        (["--set", "model.image_size=64"], ["image_size is 64", "paired_shapes has 32"]),
+        (["--set", "model.num_classes=7"], ["num_classes is 7", "10 classes"]),
+        (["--set", "data.name=no_such_set"], ["'no_such_set'", "--data FOLDER"]),
+        (["--data", "/no/such/folder"], ["/no/such/folder is not a folder"]),
+        (["--resume"], ["holds no run"]),
+        (["--run-dir", "train.py/run"], ["train.py/run", "Not a directory"]),
+    ],
+)
+def test_bad_input_leaves_nothing_behind(tmp_path, arguments, parts):
+    folder = tmp_path / "run"
+    base = ["train.py", "--config", "configs/paired_shapes.yaml", "--run-dir", folder]
+    check_error(run_here(*base, *arguments), *parts)
+    assert not folder.exists()
+
+
+def test_a_folder_of_images_trains_and_lists_what_it_skipped(tmp_path):
+    pictures = tmp_path / "pictures"
+    for name in ("cat", "dog"):
+        (pictures / name).mkdir(parents=True)
+        for i in range(12):
+            array = RNG.integers(0, 256, (40, 36, 3)).astype("uint8")
+            Image.fromarray(array).save(pictures / name / f"{i}.jpg")
+    (pictures / "dog" / "3.jpg").write_bytes(b"broken")
+    folder = tmp_path / "run"
+    arguments = train_arguments(folder, "model.attention=null", "model.num_classes=auto")
+    process = run_here(*arguments, "--data", pictures)
+    assert process.returncode == 0, process.stderr
+    assert Run(folder).config().model.num_classes == 2
+    (line,) = (folder / "skipped_images.txt").read_text().splitlines()
+    assert line.startswith(f"{pictures}/dog/3.jpg\t")
+    for i in range(4, 7):
+        (pictures / "dog" / f"{i}.jpg").write_bytes(b"broken")
+    process = run_here(
+        *train_arguments(tmp_path / "other", "model.num_classes=2"), "--data", pictures
+    )
+    check_error(process, "of the 24 images", "more than one in ten")
+
+
+def test_a_non_finite_loss_stops_and_keeps_the_last_good_checkpoint(tmp_path):
+    folder = tmp_path / "run"
+    options = [
+        "train.steps=60",
+        "checkpoints.every=1",
+        "loss.name=least_squares",
+        "optimizer.discriminator_learning_rate=3",
+        "model.spectral_norm=false",
+    ]
+    process = run_here(*train_arguments(folder, *options))
+    assert process.returncode == 1, process.stdout + process.stderr
+    assert "is not finite at step" in process.stderr
+    assert "Traceback" not in process.stderr
+    last = Run(folder).last_step()
+    assert f"step {last + 1}" in process.stderr
+    assert all(np.isfinite(value).all() for value in weights(folder, last).values())
+
+
+def test_help_and_import_are_quick():
+    code = "import sys, keras_sagan; print('tensorflow' in sys.modules, 'keras' in sys.modules)"
+    assert run("-c", code).stdout.split() == ["False", "False"]
+    for arguments in (["train.py"], ["-m", "export"], ["-m", "keras_sagan.cli", "sample"]):
+        process = run("-X", "importtime", *arguments, "--help")
+        assert process.returncode == 0
+        assert "tensorflow" not in process.stderr
+
+
+def test_unknown_classes_of_a_sample_are_named(finished, tmp_path):
+    folder, _ = finished
+    sample = ["-m", "keras_sagan.cli", "sample"]
+    out = ["--out", tmp_path / "x.png"]
+    check_error(run_here(*sample, folder, "--label", 10, *out), "--label 10", "0 to 9")
+    check_error(run_here(*sample, tmp_path, *out), "holds no run")
+    check_error(run_here(*sample, folder, "--out", tmp_path / "x.gif"), "ends in .png")
+    for option in (("--count", 0), ("--seed", -1), ("--truncation", "nan")):
+        process = run_here(*sample, folder, *option, *out)
+        assert process.returncode == 2 and f"argument {option[0]}" in process.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_without_checkpoint_is_named(finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished[0], folder)
+    shutil.rmtree(folder / "checkpoints")
+    check_error(run_here("-m", "export", folder), "holds no checkpoint")
+    check_error(
+        run_here("-m", "keras_sagan.cli", "sample", folder, "--out", tmp_path / "x.png"),
+        "holds no checkpoint",
+    )
+    assert list(tmp_path.iterdir()) == [folder]

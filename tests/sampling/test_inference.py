@@ -1,0 +1,78 @@
+import keras
+import numpy as np
+import pytest
+from generators import trained
+
+from keras_sagan.layers import ConditionalBatchNorm, SpectralNorm
+from keras_sagan.sampling import generator_inputs
+from keras_sagan.sampling.inference import InferenceModel, inference_model
+
+
+@pytest.mark.parametrize("num_classes", [None, 3])
+@pytest.mark.parametrize("family", ["resnet", "dcgan"])
+def test_it_gives_the_same_pictures_without_the_layers_of_training(family, num_classes):
+    generator = trained(family, num_classes)
+    inputs = generator_inputs(generator, range(4))
+    expected = generator.predict(inputs, verbose=0)
+    weights = generator.get_weights()
+    model = inference_model(generator)
+    # Rounding of float32 over a dozen layers; pictures vary by 0.5.
+    np.testing.assert_allclose(model.predict(inputs, verbose=0), expected, atol=1e-5)
+    assert expected.std() > 0.2
+    training = (SpectralNorm, keras.layers.BatchNormalization, ConditionalBatchNorm)
+    assert any(isinstance(layer, training) for layer in generator._flatten_layers())
+    assert not any(isinstance(layer, training) for layer in model._flatten_layers())
+    for before, after in zip(weights, generator.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_batch_norm_falls_into_the_convolution_before_it():
+    model = inference_model(trained("dcgan", None))
+    assert {type(layer).__name__ for layer in model.layers} == {
+        "InputLayer", "Reshape", "Conv2DTranspose", "ReLU", "SelfAttention2D", "Activation"
+    }  # fmt: skip
+
+
+def test_a_convolution_that_something_else_uses_too_stays():
+    inputs = keras.Input((4, 4, 3))
+    conv = keras.layers.Conv2D(5, 3, use_bias=False)(inputs)
+    norm = keras.layers.BatchNormalization(scale=False)(conv)
+    generator = keras.Model(inputs, keras.layers.Concatenate()([conv, norm]))
+    generator.layers[2].moving_mean.assign(np.arange(5.0))
+    generator.layers[2].moving_variance.assign(np.arange(5.0) + 0.5)
+    x = np.random.default_rng(0).normal(size=(2, 4, 4, 3)).astype("float32")
+    np.testing.assert_allclose(inference_model(generator)(x), generator(x), atol=1e-5)
+
+
+def test_a_norm_after_an_activation_keeps_its_place():
+    inputs = keras.Input((4, 4, 3))
+    conv = keras.layers.Conv2D(5, 3, activation="relu")(inputs)
+    generator = keras.Model(inputs, keras.layers.BatchNormalization()(conv))
+    generator.layers[2].moving_mean.assign(np.arange(5.0))
+    x = np.random.default_rng(0).normal(size=(2, 4, 4, 3)).astype("float32")
+    np.testing.assert_allclose(inference_model(generator)(x), generator(x), atol=1e-5)
+
+
+def test_a_norm_of_rows_keeps_them():
+    inputs = keras.Input((4, 4, 4))
+    conv = keras.layers.Conv2D(4, 3, padding="same")(inputs)
+    generator = keras.Model(inputs, keras.layers.BatchNormalization(axis=1)(conv))
+    generator.layers[2].moving_mean.assign(np.arange(4.0))
+    x = np.random.default_rng(0).normal(size=(2, 4, 4, 4)).astype("float32")
+    np.testing.assert_allclose(inference_model(generator)(x), generator(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("num_classes", [None, 3])
+@pytest.mark.parametrize("family", ["resnet", "dcgan"])
+def test_an_update_takes_over_all_weights(family, num_classes):
+    generator = trained(family, num_classes)
+    inference = InferenceModel(generator)
+    rng = np.random.default_rng(1)
+    for variable in generator.variables:  # variances must stay positive
+        variable.assign(np.asarray(variable) * rng.uniform(0.5, 1.5, variable.shape))
+    inputs = generator_inputs(generator, range(4))
+    expected = np.asarray(generator(inputs))
+    before = np.asarray(inference.model(inputs))
+    inference.update()
+    np.testing.assert_allclose(inference.model(inputs), expected, atol=1e-5)
+    assert np.abs(before - expected).mean() > 0.1
