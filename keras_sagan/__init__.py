@@ -13,6 +13,7 @@ __all__ = [
     "losses",
     "models",
     "optimizers",
+    "regularizers",
     "sampling",
 ]
 
@@ -23,6 +24,7 @@ _PLACES = {
     "latents": "sampling.latents",
     "losses": "adversarial.losses",
     "optimizers": "adversarial.optimizers",
+    "regularizers": "adversarial.regularizers",
 }
 
 

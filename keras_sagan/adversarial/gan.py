@@ -4,9 +4,12 @@ import keras
 from keras import ops
 
 from keras_sagan.adversarial import losses
+from keras_sagan.adversarial.fakes import label_sampler
 from keras_sagan.adversarial.optimizers import Adam
+from keras_sagan.adversarial.regularizers import ModelLosses
 from keras_sagan.adversarial.throughput import Throughput
 from keras_sagan.models import attention_layers
+from keras_sagan.sampling import latents
 from keras_sagan.sampling.sampler import Sampler
 
 if keras.config.backend() == "jax":
@@ -47,6 +50,7 @@ class GAN(Step, keras.Model):
         self.discriminator = discriminator
         self.ema_generator = None
         self.generator_optimizer = None
+        self.regularizers = []
         self._kept_sampler = None
         self.seed = seed
         self.conditional = "label" in generator.input
@@ -67,6 +71,10 @@ class GAN(Step, keras.Model):
         loss="hinge",
         discriminator_steps=1,
         ema=0.999,
+        regularizers=(),
+        fake_labels="real",
+        fake_latents=latents.normal,
+        joint_batch=None,
         jit_compile=None,
         **kwargs,
     ):
@@ -82,12 +90,24 @@ class GAN(Step, keras.Model):
                 every update sees new images.
             ema: Momentum of the exponential moving average of the generator, from which pictures
                 are sampled: from 0 to below 1, or None for none.
+            regularizers: `keras_sagan.regularizers.Regularizer`s to add to those of the loss. What
+                the networks' own layers add to a loss (`add_loss`, weight decay) counts too.
+            fake_labels: Classes of the generator's pictures: "real", those of the batch;
+                "uniform", each class alike, as the official code; or a function of seeds
+                (batch,) int32 and the batch's labels that returns labels (batch,) int32.
+            fake_latents: Function of seeds (batch,) int32 and the length of a latent that returns
+                latents (batch, length), such as `keras_sagan.latents.normal`, from which pictures
+                are sampled too.
+            joint_batch: Whether real and fake images go through the discriminator in one batch,
+                which is faster; False keeps layers that mix a batch from mixing the two. None is
+                False if the discriminator has batch normalization.
             jit_compile: Whether to use XLA. By default on JAX alone: TensorFlow is slower with it
                 on CPUs.
             **kwargs: Of `keras.Model.compile`, such as `run_eagerly` or `steps_per_execution`.
 
         Raises:
-            ValueError: An `ema` outside its range, or an optimizer that averages.
+            ValueError: An `ema` outside its range, an optimizer that averages, or other
+                `fake_labels`.
         """
         if ema is not None and not 0 <= ema < 1:
             raise ValueError(f"ema must be from 0 to below 1, or None; got {ema}")
@@ -98,6 +118,13 @@ class GAN(Step, keras.Model):
             raise ValueError("GAN averages by itself: give compile an ema, not optimizers use_ema")
         self.ema = ema
         self.loss_pair = losses.get(loss)
+        self._fake_labels = label_sampler(fake_labels, self.generator)
+        self._fake_latents = fake_latents
+        if joint_batch is None:
+            joint_batch = not _has_batch_statistics(self.discriminator)
+        self.joint_batch = joint_batch
+        own = [ModelLosses(network) for network in ("discriminator", "generator")]
+        self.regularizers = [*self.loss_pair.regularizers, *regularizers, *own]
         self.discriminator_steps = discriminator_steps
         self.generator_optimizer = _with_loss_scale(generator_optimizer, self.generator)
         self.discriminator_optimizer = _with_loss_scale(discriminator_optimizer, self.discriminator)
@@ -230,3 +257,9 @@ def _copy_of(model):
     copy = model.__class__.from_config(model.get_config())
     copy.set_weights(model.get_weights())
     return copy
+
+
+def _has_batch_statistics(model):
+    return any(
+        isinstance(layer, keras.layers.BatchNormalization) for layer in model._flatten_layers()
+    )

@@ -54,8 +54,8 @@ class Step(AdversarialStep):
         mapping = [(variable, variable.value) for variable in readable]
 
         def scaled_loss(values):
-            scope = keras.StatelessScope([*mapping, *zip(variables, values, strict=True)])
-            with scope:
+            mapped = [*mapping, *zip(variables, values, strict=True)]
+            with keras.StatelessScope(mapped, collect_losses=True):
                 results = loss()
                 scaled = optimizer.scale_loss(results[0])
                 return scaled, (results, _values(self.non_trainable_variables))

@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 from keras import ops
 
+from keras_sagan.adversarial.regularizers import GradientPenalty
+
 
 @dataclasses.dataclass(frozen=True)
 class AdversarialLoss:
@@ -19,14 +21,13 @@ class AdversarialLoss:
         generator: Function of (real logits, fake logits); the real ones are None unless
             `relativistic`.
         relativistic: Whether the generator's loss looks at the real logits.
-        gradient_penalty: Weight of the gradient penalty of Gulrajani et al. (arXiv:1704.00028,
-            eq. 3) in the discriminator's loss; 0 leaves it out.
+        regularizers: The `Regularizer`s that belong to it.
     """
 
     discriminator: Callable
     generator: Callable
     relativistic: bool = False
-    gradient_penalty: float = 0.0
+    regularizers: tuple = ()
 
 
 def hinge():
@@ -60,11 +61,15 @@ def least_squares():
 
 
 def wasserstein(gradient_penalty=10.0):
-    """Wasserstein loss with gradient penalty (Gulrajani et al., arXiv:1704.00028, eq. 3)."""
+    """Wasserstein loss with gradient penalty (Gulrajani et al., arXiv:1704.00028, eq. 3).
+
+    Args:
+        gradient_penalty: Weight of the penalty; 0 leaves it out.
+    """
     return AdversarialLoss(
         discriminator=lambda real, fake: ops.mean(fake) - ops.mean(real),
         generator=lambda real, fake: -ops.mean(fake),
-        gradient_penalty=gradient_penalty,
+        regularizers=(GradientPenalty(gradient_penalty),) if gradient_penalty else (),
     )
 
 

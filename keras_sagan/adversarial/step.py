@@ -1,10 +1,10 @@
 """One step of adversarial training, in `keras.ops`: what it computes on every backend."""
 
 import keras
-import numpy as np
 from keras import ops
 
-from keras_sagan.sampling import latents
+from keras_sagan.adversarial.regularizers import Update
+from keras_sagan.sampling import draws
 
 
 class AdversarialStep:
@@ -22,6 +22,10 @@ class AdversarialStep:
     - `jit_by_default`: what `compile` takes for `jit_compile` unless told.
     """
 
+    def critic(self, images, labels):
+        """Logits (batch, 1) of images in training: all images come by here, real and fake."""
+        return self.discriminator(_inputs("image", images, labels), training=True)
+
     def _step_on(self, data):
         """Trains on one batch; returns the logs."""
         images, labels = self._unpack(data)
@@ -37,7 +41,7 @@ class AdversarialStep:
             else [None] * self.discriminator_steps
         )
         for i, (real, label) in enumerate(zip(parts, label_parts, strict=True)):
-            self._discriminator_step(real, label, i)
+            self._discriminator_step(real, label, f"discriminator{i}")
         self._generator_step(parts[-1], label_parts[-1])
         self._step.assign_add(1)
         _, replicas = self._replica()
@@ -54,35 +58,29 @@ class AdversarialStep:
             raise ValueError("the models take labels: fit needs a dataset of (images, labels)")
         return images, ops.cast(labels, "int32")
 
-    def _seeds(self, batch, stream):
-        """Seeds of the pictures of one update: the same whatever the number of replicas.
+    def _draw(self, name, batch):
+        """Seeds of one thing that is drawn in a step: the same whatever the number of replicas."""
+        replica, _ = self._replica()
+        return draws.seeds(self.seed, self._step.value, name, batch, first=replica * batch)
 
-        Streams number the draws of one training step: the discriminator's updates, then the
-        generator's, then the gradient penalties.
-        """
-        replica, replicas = self._replica()
-        streams = 2 * self.discriminator_steps + 1
-        first = self._images_seen.value * streams + (stream * replicas + replica) * batch
-        # Hashed, so that runs with neighbouring seeds do not share pictures.
-        base = int(latents.numpy_hash(np.array([self.seed], np.uint32)).view(np.int32)[0])
-        return ops.arange(batch, dtype="int32") + first + base
+    def _fake(self, real_label, batch, update):
+        """Images of the generator, and their labels."""
+        label = None
+        if self.conditional:
+            label = self._fake_labels(self._draw(f"{update}/labels", batch), real_label)
+        latent_dim = self.generator.input["latent"].shape[1]
+        latent = self._fake_latents(self._draw(f"{update}/latents", batch), latent_dim)
+        return self.generator(_inputs("latent", latent, label), training=True), label
 
-    def _fake(self, batch, label, stream):
-        latent = latents.normal(self._seeds(batch, stream), self.generator.input["latent"].shape[1])
-        return self.generator(_inputs("latent", latent, label), training=True)
-
-    def _discriminator_step(self, real, label, i):
+    def _discriminator_step(self, real, label, name):
         batch = ops.shape(real)[0]
-        fake = self._fake(batch, label, stream=i)
+        fake, fake_label = self._fake(label, batch, name)
 
         def loss():
-            real_logits, fake_logits = self._discriminate(real, fake, label)
-            value = self.loss_pair.discriminator(real_logits, fake_logits)
-            if self.loss_pair.gradient_penalty:
-                stream = self.discriminator_steps + 1 + i
-                penalty = self._gradient_penalty(real, fake, label, self._seeds(batch, stream))
-                value += self.loss_pair.gradient_penalty * penalty
-            return value, real_logits, fake_logits
+            logits, model_losses = self._logits_of_both(real, label, fake, fake_label)
+            value = self.loss_pair.discriminator(*logits)
+            images = (real, label, fake, fake_label)
+            return value + self._terms("discriminator", name, images, model_losses), *logits
 
         results = self._minimize(loss, self.discriminator, self.discriminator_optimizer)
         names = ("discriminator_loss", "real_logits", "fake_logits")
@@ -93,42 +91,79 @@ class AdversarialStep:
         real_logits = None
         if self.loss_pair.relativistic:
             with frozen(self.discriminator):
-                real_logits = self.discriminator(_inputs("image", real, label), training=True)
+                real_logits = self.critic(real, label)
         discriminator = frozen(self.discriminator)  # read here, so no gradient follows its weights
 
         def loss():
-            fake = self._fake(ops.shape(real)[0], label, stream=self.discriminator_steps)
+            fake, fake_label = self._fake(label, ops.shape(real)[0], "generator")
+            model_losses = [self.generator.losses]
             with discriminator:
-                fake_logits = self.discriminator(_inputs("image", fake, label), training=True)
-            return (self.loss_pair.generator(real_logits, fake_logits),)
+                fake_logits = self.critic(fake, fake_label)
+            value = self.loss_pair.generator(real_logits, fake_logits)
+            images = (real, label, fake, fake_label)
+            return (value + self._terms("generator", "generator", images, model_losses),)
 
         (value,) = self._minimize(loss, self.generator, self.generator_optimizer)
         self._average_generator()
         self._means["generator_loss"].update_state(value)
 
-    def _discriminate(self, real, fake, label):
-        """Logits of real and fake images, in one pass unless batch statistics would mix."""
-        if _has_batch_statistics(self.discriminator):
-            return tuple(
-                self.discriminator(_inputs("image", image, label), training=True)
-                for image in (real, fake)
-            )
+    def _logits_of_both(self, real, label, fake, fake_label):
+        """Logits of real and fake images, and the discriminator's own losses of each call."""
+        if not self.joint_batch:
+            logits, losses = [], []
+            for image, of_image in ((real, label), (fake, fake_label)):
+                logits.append(self.critic(image, of_image))
+                losses.append(self.discriminator.losses)  # a call forgets those of the one before
+            return logits, losses
         image = ops.concatenate([real, ops.cast(fake, real.dtype)], axis=0)
-        label = None if label is None else ops.concatenate([label, label], axis=0)
-        return ops.split(self.discriminator(_inputs("image", image, label), training=True), 2)
+        both = None if label is None else ops.concatenate([label, fake_label], axis=0)
+        return ops.split(self.critic(image, both), 2), [self.discriminator.losses]
 
-    def _gradient_penalty(self, real, fake, label, seeds):
-        weight = latents.uniform(seeds, 1)[:, :, None, None]
-        between = weight * real + (1.0 - weight) * ops.cast(fake, real.dtype)
-        with frozen(self.discriminator):
-            gradient = self._input_gradient(
-                lambda image: self.discriminator(_inputs("image", image, label), training=True),
-                between,
+    def _terms(self, network, name, images, model_losses):
+        """The sum of what the regularizers add to the loss of a network."""
+        real, real_labels, fake, fake_labels = images
+
+        def critic(image, labels):
+            with frozen(self.discriminator):
+                return self.critic(image, labels)
+
+        total = 0.0
+        for regularizer in self.regularizers:
+            if regularizer.network != network:
+                continue
+            update = Update(
+                critic=critic,
+                real=real,
+                real_labels=real_labels,
+                fake=fake,
+                fake_labels=fake_labels,
+                model_losses=model_losses,
+                draw=lambda what, of=regularizer: self._draw(
+                    f"{name}/{of.name}/{what}", ops.shape(real)[0]
+                ),
+                input_gradient=self._input_gradient,
             )
-        # The small number keeps the root's own gradient finite at 0.
-        squares = ops.square(ops.cast(gradient, "float32"))
-        norm = ops.sqrt(ops.sum(squares, axis=(1, 2, 3)) + 1e-12)
-        return ops.mean(ops.square(norm - 1.0))
+            total += self._term(regularizer, update)
+        return total
+
+    def _term(self, regularizer, update):
+        if regularizer.every == 1:
+            return regularizer.term(update)
+
+        def due():
+            # A branch hands on what it computes, so it hands on what it assigns too.
+            state = [(variable, variable.value) for variable in self.variables]
+            with keras.StatelessScope(state) as scope:
+                value = ops.cast(regularizer.every * regularizer.term(update), "float32")
+                return value, [scope.get_current_value(v) for v in regularizer.variables]
+
+        def not_due():
+            return ops.zeros(()), [variable.value for variable in regularizer.variables]
+
+        value, state = ops.cond(self._step.value % regularizer.every == 0, due, not_due)
+        for variable, new in zip(regularizer.variables, state, strict=True):
+            variable.assign(new)
+        return value
 
     def _average_generator(self):
         """Moves the averaged generator towards the one that is trained.
@@ -163,9 +198,3 @@ def frozen(model):
 
 def _inputs(name, value, label):
     return {name: value} if label is None else {name: value, "label": label}
-
-
-def _has_batch_statistics(model):
-    return any(
-        isinstance(layer, keras.layers.BatchNormalization) for layer in model._flatten_layers()
-    )

@@ -82,16 +82,20 @@ class SpectralNorm(keras.layers.Wrapper):
         def call(inputs, kernel, sigma, *values):
             # The scope hides the raw value from the wrapped layer; the other variables are passed
             # along because values of an enclosing scope (JAX training) are not seen from inside.
+            # For the same reason what the layer adds to the loss is handed on.
             values = [(variable, kernel / sigma), *zip(others, values, strict=True)]
-            with keras.StatelessScope(state_mapping=values):
-                return self.layer(inputs, **arguments)
+            with keras.StatelessScope(state_mapping=values, collect_losses=True) as scope:
+                return self.layer(inputs, **arguments), *scope.losses
 
         tensors = (inputs, kernel, sigma, *(ops.convert_to_tensor(v) for v in others))
         if training and keras.backend.backend() == "tensorflow":
             from keras_sagan.layers.kernels.recompute import recomputed
 
-            return recomputed(call, *tensors)
-        return call(*tensors)
+            outputs, *losses = recomputed(call, *tensors)
+        else:
+            outputs, *losses = call(*tensors)
+        self.add_loss(losses)
+        return outputs
 
     def normalized_kernel(self):
         """Returns `W / sigma(W)`, in the shape of the kernel, float32."""

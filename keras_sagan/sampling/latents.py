@@ -18,26 +18,28 @@ import math
 
 import numpy as np
 
-_SEED_XOR = 0x9E3779B9
-_INDEX_MULTIPLIER = 0x9E3779B1
+SEED_XOR = 0x9E3779B9
+INDEX_MULTIPLIER = 0x9E3779B1
 _HASH_MULTIPLIERS = (0x7FEB352D, 0x846CA68B)
 
 
-def _signed(x):
+def signed(x):
+    """Returns a number of 32 bits as the int32 of the same bits."""
     return int(np.uint32(x).view(np.int32))
 
 
-def _hash(x):
+def hash32(x):
+    """`hash` above on int32 tensors, in `keras.ops`."""
     from keras import ops
 
     def xor_shift(x, bits):
         # int32 shifts in copies of the sign bit; the second term takes them out again.
         shifted = ops.right_shift(x, bits)
-        sign = ops.right_shift(x, 31) * _signed(1 << (32 - bits))
+        sign = ops.right_shift(x, 31) * signed(1 << (32 - bits))
         return ops.bitwise_xor(x, ops.bitwise_xor(shifted, sign))
 
-    x = xor_shift(x, 16) * _signed(_HASH_MULTIPLIERS[0])
-    x = xor_shift(x, 15) * _signed(_HASH_MULTIPLIERS[1])
+    x = xor_shift(x, 16) * signed(_HASH_MULTIPLIERS[0])
+    x = xor_shift(x, 15) * signed(_HASH_MULTIPLIERS[1])
     return xor_shift(x, 16)
 
 
@@ -54,9 +56,9 @@ def uniform(seeds, count):
     from keras import ops
 
     seeds = ops.convert_to_tensor(seeds, dtype="int32")
-    index = ops.arange(count, dtype="int32") * _signed(_INDEX_MULTIPLIER)
-    state = _hash(ops.bitwise_xor(seeds, _signed(_SEED_XOR)))
-    bits = _hash(state[:, None] + index[None, :])
+    index = ops.arange(count, dtype="int32") * signed(INDEX_MULTIPLIER)
+    state = hash32(ops.bitwise_xor(seeds, signed(SEED_XOR)))
+    bits = hash32(state[:, None] + index[None, :])
     # 23 bits and a half are what float32 holds exactly. The shift keeps the sign.
     top = ops.cast(ops.right_shift(bits, 9), "float32")
     top = top + 2.0**23 * ops.cast(top < 0, "float32")
@@ -91,8 +93,8 @@ def numpy_hash(x):
 def numpy_uniform(seeds, count):
     """`uniform` in NumPy alone: (batch,) integers to (batch, count) float32."""
     seeds = np.asarray(seeds, np.int64).astype(np.uint32)
-    index = np.arange(count, dtype=np.uint32) * np.uint32(_INDEX_MULTIPLIER)
-    bits = numpy_hash(numpy_hash(seeds ^ np.uint32(_SEED_XOR))[:, None] + index)
+    index = np.arange(count, dtype=np.uint32) * np.uint32(INDEX_MULTIPLIER)
+    bits = numpy_hash(numpy_hash(seeds ^ np.uint32(SEED_XOR))[:, None] + index)
     return ((bits >> 9).astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-23)
 
 

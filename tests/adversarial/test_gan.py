@@ -6,8 +6,10 @@ import pytest
 from keras import ops
 
 import keras_sagan
+from keras_sagan import models
+from keras_sagan.adversarial import losses
 from keras_sagan.layers import SpectralNorm
-from keras_sagan.sampling import latents, losses, models
+from keras_sagan.sampling import draws, latents
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, size=(64, 32, 32, 3)).astype("uint8")
@@ -97,8 +99,10 @@ def test_a_step_is_that_of_the_equations():
         theirs.set_weights(ours.get_weights())
     one_step(gan)
 
-    base = int(latents.numpy_hash(np.array([0], np.uint32)).view(np.int32)[0])
-    z = [tf.constant(latents.numpy_normal(base + s * 8 + np.arange(8), 16)) for s in (0, 1)]
+    z = [
+        tf.constant(latents.numpy_normal(np.asarray(draws.seeds(0, 0, name, 8)), 16))
+        for name in ("discriminator0/latents", "generator/latents")
+    ]
     g, d = twin.generator, twin.discriminator
     fake = g({"latent": z[0], "label": label}, training=True)
     with tf.GradientTape() as tape:
@@ -156,11 +160,10 @@ def test_gradient_penalty_against_numpy():
     generator = models.DCGANGenerator(image_size=32, latent_dim=16, width=8)
     gan = keras_sagan.GAN(generator, critic)
     gan.compile(loss="wasserstein")
-    penalty = gan._gradient_penalty(
-        ops.zeros((4, 32, 32, 3)), ops.ones((4, 32, 32, 3)), None, ops.arange(4, dtype="int32")
-    )
+    images = (ops.zeros((4, 32, 32, 3)), None, ops.ones((4, 32, 32, 3)), None)
+    penalty = gan._terms("discriminator", "discriminator0", images, [[]])
     norm = np.linalg.norm(np.asarray(dense.kernel, np.float64))
-    assert float(penalty) == pytest.approx((norm - 1) ** 2, rel=1e-4)
+    assert float(penalty) == pytest.approx(10 * (norm - 1) ** 2, rel=1e-4)
 
 
 def test_batch_statistics_keep_real_and_fake_apart():
@@ -170,7 +173,7 @@ def test_batch_statistics_keep_real_and_fake_apart():
     gan = keras_sagan.GAN(models.DCGANGenerator(image_size=32, latent_dim=16, width=8), critic)
     gan.compile()
     real, fake = ops.ones((2, 32, 32, 3)), keras.random.normal((2, 32, 32, 3))
-    logits = gan._discriminate(real, fake, None)
+    logits, _ = gan._logits_of_both(real, None, fake, None)
     expected = critic({"image": real}, training=True)
     np.testing.assert_allclose(logits[0], expected, rtol=1e-5, atol=1e-5)
 

@@ -1,0 +1,124 @@
+"""What is added to the loss of a network beside the adversarial loss.
+
+A regularizer is a layer, so that what it remembers is saved and restored with the `GAN`. It has a
+method `term(update)`, which returns the scalar to add, given an `Update` of its network.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+from keras import ops
+
+from keras_sagan.sampling import latents
+
+
+@dataclasses.dataclass(frozen=True)
+class Update:
+    """What a regularizer sees of one update of a network.
+
+    Args:
+        critic: Function of images (batch, height, width, 3) in [-1, 1] and labels (batch,) or None
+            that returns the discriminator's logits (batch, 1). It changes no state, and gradients
+            follow its weights in updates of the discriminator alone.
+        real: Images of the data.
+        real_labels: Their labels, or None without classes.
+        fake: Images of the generator.
+        fake_labels: Their labels, or None.
+        model_losses: A list for each call of the network in this update, of the losses that its
+            layers added and of the regularizers of its weights.
+        draw: Function of a name that returns seeds (batch,) int32, as of `sampling.draws`: others
+            at each step, and for each name.
+        input_gradient: Function of (function, inputs) that returns the gradient of the sum of
+            `function(inputs)` by the inputs.
+    """
+
+    critic: Callable
+    real: object
+    real_labels: object
+    fake: object
+    fake_labels: object
+    model_losses: list
+    draw: Callable
+    input_gradient: Callable
+
+
+class Regularizer(keras.layers.Layer):
+    """One term of a network's loss.
+
+    A subclass has a method `term(update)`; what it remembers are weights with `trainable=False`,
+    which it makes in its constructor (for several devices with an `aggregation`, as "mean") and
+    assigns in `term`.
+
+    Args:
+        network: "discriminator" or "generator": whose loss it is a term of.
+        every: Steps from one time that the term is added to the next. It counts `every` times as
+            much then, which is the same on average (lazy regularization: Karras et al.,
+            arXiv:1912.04958, appendix B).
+        **kwargs: Of `keras.layers.Layer`. Two of one class that draw need names of their own.
+
+    Raises:
+        ValueError: Another network, or `every` below 1.
+
+    Example:
+
+    >>> class SmallLogits(keras_sagan.regularizers.Regularizer):
+    ...     def term(self, update):
+    ...         logits = update.critic(update.real, update.real_labels)
+    ...         return 1e-3 * keras.ops.mean(keras.ops.square(logits))
+    >>> gan.compile(regularizers=[SmallLogits(every=4)])
+    """
+
+    def __init__(self, network="discriminator", every=1, **kwargs):
+        # A fixed name, on which the draws depend: Keras would count the instances.
+        kwargs.setdefault("name", type(self).__name__)
+        super().__init__(**kwargs)
+        if network not in ("discriminator", "generator"):
+            raise ValueError(f'network must be "discriminator" or "generator", got {network!r}')
+        if every < 1:
+            raise ValueError(f"every must be at least 1, got {every}")
+        self.network = network
+        self.every = every
+        self.built = True
+
+
+class GradientPenalty(Regularizer):
+    """Keeps the gradient of the logits by the image at length 1, between real and fake images.
+
+    Args:
+        weight: Factor of the penalty.
+        **kwargs: Of `Regularizer`.
+
+    Reference:
+        Gulrajani et al., Improved Training of Wasserstein GANs, NeurIPS 2017 (arXiv:1704.00028),
+        eq. 3.
+    """
+
+    def __init__(self, weight=10.0, **kwargs):
+        super().__init__(**kwargs)
+        self.weight = weight
+
+    def term(self, update):
+        share = latents.uniform(update.draw("between"), 1)[:, :, None, None]
+        fake = ops.cast(update.fake, update.real.dtype)
+        gradient = update.input_gradient(
+            lambda image: update.critic(image, update.real_labels),
+            share * update.real + (1.0 - share) * fake,
+        )
+        # The small number keeps the root's own gradient finite at 0.
+        squares = ops.square(ops.cast(gradient, "float32"))
+        norm = ops.sqrt(ops.sum(squares, axis=(1, 2, 3)) + 1e-12)
+        return self.weight * ops.mean(ops.square(norm - 1.0))
+
+
+class ModelLosses(Regularizer):
+    """The network's own losses: weight regularizers, and what its layers add by `add_loss`.
+
+    Every `GAN` has one for each network. A network that is called on real and on fake images in
+    turn has the mean over both calls, as over one batch of both.
+    """
+
+    def term(self, update):
+        losses = [loss for of_call in update.model_losses for loss in of_call]
+        total = sum(ops.cast(ops.sum(loss), "float32") for loss in losses)
+        return total / len(update.model_losses)
