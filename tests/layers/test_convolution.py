@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from layers.contract import check_layer
 
-from keras_sagan.layers import Conv2D, Conv2DTranspose
+from keras_sagan.layers import Conv2D, Conv2DTranspose, kernels
 
 RNG = np.random.default_rng(0)
 
@@ -95,18 +95,16 @@ def test_batches_of_unknown_size(shape, size, stride, filters, transposed):
         pytest.skip("JAX knows all sizes")
     import tensorflow as tf
 
-    from keras_sagan.layers.kernels import cpu
-
     channels = shape[-1]
     large, small = shape[1:], (*(side // stride for side in shape[1:3]), filters)
     kernel = tf.constant(RNG.normal(size=(size, size, channels, filters)), "float32")
-    conv = cpu.conv_transpose if transposed else cpu.conv
+    conv = kernels.conv_transpose if transposed else kernels.conv
     inputs, outputs = (small, large) if transposed else (large, small)
 
     def step(x, upstream):
         with tf.GradientTape() as tape:
             tape.watch([x, kernel])
-            value = tf.reduce_sum(conv(x, kernel, stride) * upstream)
+            value = tf.reduce_sum(conv(x, kernel, stride, training=True) * upstream)
         return tape.gradient(value, [x, kernel])
 
     signature = [tf.TensorSpec((None, *shape)) for shape in (inputs, outputs)]
@@ -194,14 +192,12 @@ def test_second_derivatives(stride, channels):
         pytest.skip("only TensorFlow has gradients of its own")
     import tensorflow as tf
 
-    from keras_sagan.layers.kernels import cpu
-
     size = 2 + stride if stride == 2 else 3
     x = tf.constant(RNG.normal(size=(2, 4 * stride, 4 * stride, channels)), "float32")
     kernel = tf.constant(RNG.normal(size=(size, size, channels, 64)) / 24, "float32")
     found = []
     for conv in (
-        lambda x, k: cpu.conv(x, k, stride),
+        lambda x, k: kernels.conv(x, k, stride, training=True),
         lambda x, k: tf.nn.conv2d(x, k, stride, "SAME"),
     ):
         with tf.GradientTape() as outer:

@@ -1,5 +1,6 @@
 """The plain implementations, for every device and backend."""
 
+import keras
 from keras import ops
 
 from keras_sagan.layers.kernels.attention import blockwise_attention, dense_attention
@@ -19,7 +20,36 @@ def attention(query, key, value, block):
     """See `kernels.attention`."""
     if block is None:
         return dense_attention(query, key, value)[0]
+    if keras.backend.backend() == "tensorflow":
+        return _attention_in_blocks(query, key, value, block)
     return blockwise_attention(query, key, value, block)
+
+
+def _attention_in_blocks(query, key, value, block):
+    """`blockwise_attention` in TensorFlow's own loop, which can be differentiated twice."""
+    import tensorflow as tf
+
+    from keras_sagan.layers.kernels.recompute import recomputed
+
+    queries = query.shape[1]
+    blocks = -(-queries // block)
+    padded = tf.pad(query, ((0, 0), (0, blocks * block - queries), (0, 0)))
+    parts = tf.reshape(padded, (-1, blocks, block, query.shape[-1]))
+
+    def attend(query, key, value):
+        dtype = query.dtype
+        return dense_attention(query, tf.cast(key, dtype), tf.cast(value, dtype))[0]
+
+    # The loop sums the gradients of key and value over hundreds of blocks, so in float32.
+    key, value = tf.cast(key, tf.float32), tf.cast(value, tf.float32)
+    attended = tf.map_fn(
+        lambda part: recomputed(attend, part, key, value),
+        tf.transpose(parts, (1, 0, 2, 3)),
+        fn_output_signature=query.dtype,
+        parallel_iterations=1,
+    )
+    whole = tf.transpose(attended, (1, 0, 2, 3))
+    return tf.reshape(whole, (-1, blocks * block, value.shape[-1]))[:, :queries]
 
 
 def batch_norm(inputs, gain, bias, epsilon):

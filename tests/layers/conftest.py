@@ -1,0 +1,13 @@
+import keras
+import pytest
+
+from keras_sagan.layers import kernels
+
+CHOICES = ("reference", "cpu") if keras.backend.backend() == "tensorflow" else ("reference",)
+
+
+@pytest.fixture(autouse=True, params=CHOICES)
+def implementation(request):
+    """Every test of a layer runs over every implementation, whatever the machine would take."""
+    with kernels.use(request.param):
+        yield request.param
