@@ -19,6 +19,10 @@ def prepare(settings):
     keras.utils.set_random_seed(0)
     if settings["precision"] != "float32":
         keras.config.set_dtype_policy(f"mixed_{settings['precision']}")
+    if plain := settings.get("plain"):
+        from keras_sagan.layers import kernels
+
+        kernels.use("reference", *plain).__enter__()  # for the rest of this process
     tasks = {
         "train_step": train_step,
         "sample": sample,
