@@ -10,11 +10,13 @@ the example for a port to another language. A file has three signatures, called 
     generate(latent, label)          ->  image, float32 in [-1, 1]
 
 The batch is fixed, mostly to 1. A zip archive at the end of the file holds `labels.txt`, the names
-of the classes. A file without classes has no `labels.txt`, and its signatures no `label`.
+of the classes, and `attention.json`, the (height, width) of the queries and keys of each attention
+layer. A file without classes has no `labels.txt`, and its signatures no `label`.
 """
 
 import argparse
 import io
+import json
 import math
 import sys
 import zipfile
@@ -33,10 +35,10 @@ def fail(message):
 
 
 class Model:
-    """A file's signatures, batch, size of picture and latent, and names of classes or None."""
+    """A file's signatures, batch, sizes of picture, latent and maps, and class names or None."""
 
     def __init__(self, path):
-        self.path, self.classes = path, read_classes(path)
+        self.path, (self.classes, self.maps) = path, read_archive(path)
         try:
             from ai_edge_litert.interpreter import Interpreter
 
@@ -83,17 +85,21 @@ class Model:
         return self.classes.index(text)
 
 
-def read_classes(path):
-    """The names of the classes of a file, or None; says so if the file is not whole."""
+def read_archive(path):
+    """The names of the classes of a file, or None, and its maps; says so if it is not whole."""
     try:
         with Path(path).open("rb") as file:
             if file.read(8)[4:] != b"TFL3":
                 fail(f"{path}: not a TF Lite file; name one of python -m export")
             # The archive is the file's end. Without it the interpreter might read past the end.
             with zipfile.ZipFile(file) as archive:
-                if "labels.txt" not in archive.namelist():
-                    return None
-                return archive.read("labels.txt").decode().splitlines()
+                names = archive.namelist()
+                if "attention.json" not in names:
+                    fail(f"{path}: of an older version; write it again with python -m export")
+                maps = json.loads(archive.read("attention.json"))
+                if "labels.txt" not in names:
+                    return None, maps
+                return archive.read("labels.txt").decode().splitlines(), maps
     except OSError as error:
         fail(f"{path}: {error.strerror}; name a file of python -m export")
     except zipfile.BadZipFile:
@@ -123,18 +129,17 @@ def arc(start, end, count):
     return (np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / math.sin(angle)
 
 
-def overlay(image, attention, y, x):
+def overlay(image, attention, sizes, y, x):
     """Shows in orange on the dimmed picture where the location of pixel (y, x), boxed, looks."""
     height, width, _ = image.shape
-    # Rows of the map are the locations of a square; columns those of the same or a smaller one.
-    queries, keys = (math.isqrt(size) for size in attention.shape)
-    row, column = y * queries // height, x * queries // width
-    weights = attention[row * queries + column].reshape(keys, keys)
+    rows, columns = sizes["queries"]
+    row, column = y * rows // height, x * columns // width
+    weights = attention[row * columns + column].reshape(sizes["keys"])
     heat = Image.fromarray(weights / weights.max()).resize((width, height), Image.BILINEAR)
     tile = 0.35 * image.mean(-1, keepdims=True) + np.asarray(heat)[..., None] * (165, 105, 0)
     tile = Image.fromarray(tile.astype(np.uint8))
-    top, left = row * height // queries, column * width // queries
-    box = (left, top, left + max(width // queries, 2) - 1, top + max(height // queries, 2) - 1)
+    top, left = row * height // rows, column * width // columns
+    box = (left, top, left + max(width // columns, 2) - 1, top + max(height // rows, 2) - 1)
     ImageDraw.Draw(tile).rectangle(box, outline="white")
     return np.asarray(tile)
 
@@ -171,14 +176,14 @@ def draw(model, options):
     if not (0 <= y < model.height and 0 <= x < model.width):
         last = f"{model.height - 1} {model.width - 1}"
         fail(f"--attention {y} {x}: outside the picture, which is from 0 0 to {last}")
-    maps = model.run("attend", labels, **inputs)
-    images, maps = maps.pop("image"), sorted(maps.values(), key=lambda values: values.shape[1])
-    if not maps:
+    if not model.maps:
         fail(f"--attention {y} {x}: {model.path} has no attention layer; leave --attention out")
+    found = model.run("attend", labels, **inputs)
     tiles = []
-    for i, image in enumerate(images):
-        tiles += [image, *(overlay(image, attention[i], y, x) for attention in maps)]
-    return sheet(tiles, 1 + len(maps))
+    for i, image in enumerate(found["image"]):
+        maps = ((found[name][i], sizes) for name, sizes in model.maps.items())
+        tiles += [image, *(overlay(image, *of_layer, y, x) for of_layer in maps)]
+    return sheet(tiles, 1 + len(model.maps))
 
 
 def seed(text):

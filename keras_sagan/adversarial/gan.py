@@ -10,6 +10,7 @@ from keras_sagan.adversarial.regularizers import ModelLosses
 from keras_sagan.adversarial.throughput import Throughput
 from keras_sagan.models import attention_layers
 from keras_sagan.sampling import latents
+from keras_sagan.sampling.inference import copy_of
 from keras_sagan.sampling.sampler import Sampler
 
 if keras.config.backend() == "jax":
@@ -254,7 +255,9 @@ def _with_loss_scale(optimizer, model):
 
 
 def _copy_of(model):
-    copy = model.__class__.from_config(model.get_config())
+    # Of Keras's own classes layer by layer, since their layers need not be registered.
+    is_plain = type(model).__module__.partition(".")[0] == "keras"
+    copy = copy_of(model) if is_plain else type(model).from_config(model.get_config())
     copy.set_weights(model.get_weights())
     return copy
 

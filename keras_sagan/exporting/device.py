@@ -4,10 +4,12 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from keras_sagan.layers import SelfAttention2D, UpsampleConv2D
+from keras_sagan.layers import Conv2D, Conv2DTranspose, SelfAttention2D, UpsampleConv2D
 from keras_sagan.sampling.inference import (
     ClassScaleOffset,
     copied,
+    copy_of,
+    operation_of,
     rebuilt,
     with_weights,
 )
@@ -16,7 +18,22 @@ from keras_sagan.sampling.inference import (
 _DIFFERENCES = 32
 # ai-edge-quantizer 0.10 fails on larger kernels, so they are split by output channels.
 _LARGEST_KERNEL = 32 << 20  # bytes, of float32
+# Layers are known by their exact type. A subclass may compute something else, so it is copied.
+_RULES = {}
 _TABLE_DTYPES = {"float16": "int16", "dynamic_int8": "int8", "int8": "int8"}
+
+
+def _rule(*types):
+    """Registers a function of (layer, precision, inputs, ...) for layers of these types.
+
+    Call arguments besides are those of training and masks, which say nothing here.
+    """
+
+    def register(function):
+        _RULES.update(dict.fromkeys(types, function))
+        return function
+
+    return register
 
 
 def device_model(model, precision="float32"):
@@ -36,28 +53,16 @@ def device_model(model, precision="float32"):
     """
 
     def rebuild(layer, *args, **kwargs):
-        outputs = _rebuild(layer, precision, *args, **kwargs)
-        if isinstance(layer, layers.Layer) and not isinstance(layer, SelfAttention2D):
-            outputs._keras_history.operation.name = f"{layer.name}."
+        rule = _RULES.get(type(layer), _copied)
+        outputs = rule(layer, precision, *args, **kwargs)
+        if isinstance(layer, layers.Layer) and not hasattr(layer, "map_shape"):
+            operation_of(outputs).name = f"{layer.name}."
         return outputs
 
     return rebuilt(model, rebuild)
 
 
-def _rebuild(layer, precision, *args, **kwargs):
-    if isinstance(layer, UpsampleConv2D):
-        return _upsample_conv(layer, *args)
-    if isinstance(layer, layers.Conv2DTranspose) and _is_plain(layer):
-        return _transposed_conv(layer, *args)
-    if isinstance(layer, layers.UpSampling2D) and _doubles(layer):
-        return _upsample(*args)
-    if precision in _TABLE_DTYPES and isinstance(layer, ClassScaleOffset):
-        return StoredClassScaleOffset(layer, _TABLE_DTYPES[precision])(*args, **kwargs)
-    if isinstance(layer, SelfAttention2D):  # a loop over blocks is slow there, or unknown
-        dense = SelfAttention2D.from_config({**layer.get_config(), "query_block": None})
-        return with_weights(dense, layer.get_weights(), *args)
-    if isinstance(layer, layers.Conv2D) and layer.groups == 1:
-        return _conv_in_parts(layer, *args)
+def _copied(layer, precision, *args, **kwargs):
     return copied(layer, *args, **kwargs)
 
 
@@ -225,12 +230,29 @@ def _bias(layer):
     return np.asarray(layer.bias) if layer.use_bias else np.zeros(layer.filters, np.float32)
 
 
-def _upsample(x):
+@_rule(layers.UpSampling2D)
+def _upsample(layer, precision, x, **kwargs):
+    if not _doubles(layer):
+        return copied(layer, x)
     # UpSampling2D repeats rows, then columns: four operations.
     return ops.image.resize(x, (2 * x.shape[1], 2 * x.shape[2]), interpolation="nearest")
 
 
-def _upsample_conv(layer, x):
+@_rule(ClassScaleOffset)
+def _class_scale_offset(layer, precision, *args, **kwargs):
+    if precision not in _TABLE_DTYPES:
+        return copied(layer, *args, **kwargs)
+    return StoredClassScaleOffset(layer, _TABLE_DTYPES[precision])(*args, **kwargs)
+
+
+@_rule(SelfAttention2D)
+def _self_attention(layer, precision, x, **kwargs):
+    # A loop over blocks is slow there, or unknown.
+    return with_weights(copy_of(layer, query_block=None), layer.get_weights(), x)
+
+
+@_rule(UpsampleConv2D)
+def _upsample_conv(layer, precision, x, **kwargs):
     if x.shape[1] <= _DIFFERENCES:
         weights = DifferenceUpsampleConv2D.weights_of(layer.kernel, _bias(layer))
         return with_weights(DifferenceUpsampleConv2D(layer.filters), weights, x)
@@ -238,9 +260,10 @@ def _upsample_conv(layer, x):
     return _sub_pixel(x, np.asarray(kernel), _bias(layer), (2, 2), (1, 1), size)
 
 
-def _conv_in_parts(layer, x):
+@_rule(layers.Conv2D, Conv2D)
+def _conv_in_parts(layer, precision, x, **kwargs):
     kernels = _split(np.asarray(layer.kernel))
-    if len(kernels) == 1:
+    if len(kernels) == 1 or layer.groups > 1:
         return copied(layer, x)
     biases = np.array_split(_bias(layer), len(kernels))
     parts = []
@@ -251,7 +274,10 @@ def _conv_in_parts(layer, x):
     return layers.Concatenate()(parts)
 
 
-def _transposed_conv(layer, x):
+@_rule(layers.Conv2DTranspose, Conv2DTranspose)
+def _transposed_conv(layer, precision, x, **kwargs):
+    if not _is_plain(layer):
+        return copied(layer, x)
     kernel = np.asarray(layer.kernel)
     # "valid" is the whole output, "same" the middle of it, the smaller half of the rest before.
     rest = [max(k - s, 0) for k, s in zip(kernel.shape[:2], layer.strides, strict=True)]

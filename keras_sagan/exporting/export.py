@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +17,7 @@ from keras_sagan.exporting.report import PICTURES, Report
 from keras_sagan.exporting.saved_model import write_saved_model
 from keras_sagan.exporting.tflite import convert_to_tflite
 from keras_sagan.exporting.warmup import write_warmup
-from keras_sagan.models import attention_layers
+from keras_sagan.models import map_shapes
 from keras_sagan.running import config as config_module
 from keras_sagan.sampling import sheets
 from keras_sagan.sampling.sampler import to_uint8
@@ -72,7 +73,8 @@ def _write(run, folder, precisions, batch_size):
         if left_in_float:
             yield f"  left in float, as int8 would cost too much: {', '.join(left_in_float)}"
         try:
-            file = add_metadata(file, run.path.resolve().name, _description(generator), labels)
+            about = run.path.resolve().name, _description(generator), labels, map_shapes(generator)
+            file = add_metadata(file, *about)
         except ValueError as error:
             raise InputError(f"{run.classes}: {error}") from error
         paths[precision] = folder / f"generator_{precision}.tflite"
@@ -137,8 +139,13 @@ def _signatures(generator):
     latent = {"dtype": "float32", "shape": ["batch", latent_dim], "distribution": "normal"}
     picture_of_latent = {"image": {"dtype": "float32", **image, "range": [-1, 1]}}
     maps = {
-        name: {"dtype": "float32", "shape": ["batch", "queries", "keys"]}
-        for name in (layer.name for layer in attention_layers(generator))
+        name: {
+            "dtype": "float32",
+            "shape": ["batch", math.prod(queries), math.prod(keys)],
+            "queries": queries,
+            "keys": keys,
+        }
+        for name, (queries, keys) in map_shapes(generator).items()
     }
     return {
         "generate": {"inputs": {"latent": latent, **labels}, "outputs": picture_of_latent},

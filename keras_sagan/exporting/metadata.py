@@ -6,6 +6,7 @@ Python writer cannot be installed beside a current protobuf.
 """
 
 import io
+import json
 import zipfile
 
 import flatbuffers
@@ -15,6 +16,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 from keras_sagan.exporting import flatbuffer
 
 LABELS_FILE = "labels.txt"
+MAPS_FILE = "attention.json"
 
 _TENSOR_VALUE_LABELS = 3  # an AssociatedFileType: a value of the tensor is a line of the file
 _FEATURE, _IMAGE = 1, 2  # members of the union ContentProperties
@@ -35,19 +37,30 @@ def labels_text(labels):
     return "".join(f"{label}\n" for label in labels)
 
 
-def add_metadata(model, name, description, labels=None):
+def maps_text(maps):
+    """Returns the content of `attention.json`: {layer: {"queries": [height, width], "keys": ...}}.
+
+    Rows of a map are the queries and columns the keys, both row by row.
+    """
+    return json.dumps(
+        {name: {"queries": queries, "keys": keys} for name, (queries, keys) in maps.items()}
+    )
+
+
+def add_metadata(model, name, description, labels=None, maps=None):
     """Adds standard metadata to a TF Lite file.
 
     The metadata describe the first subgraph, which is all that the format has room for. The file
     ends in an uncompressed zip archive that holds the class names, one a line, as `labels.txt`:
-    `zipfile.ZipFile(path).read("labels.txt")`. Without classes the archive is empty, so that a
-    file whose end is not an archive is known to be cut short.
+    `zipfile.ZipFile(path).read("labels.txt")`, and where attention maps lie, as `attention.json`.
+    Without classes there is no `labels.txt`.
 
     Args:
         model: The bytes of the file, smaller than 2 GB, without metadata.
         name: Name of the model.
         description: What the model does.
         labels: The name of each class in order; None without classes.
+        maps: As of `keras_sagan.models.map_shapes`.
 
     Returns:
         The bytes of the file with metadata. It computes the same.
@@ -65,9 +78,10 @@ def add_metadata(model, name, description, labels=None):
     tree.buffers = [*tree.buffers, schema.BufferT(np.frombuffer(metadata, np.uint8))]
     file = io.BytesIO(flatbuffer.write(tree))
     with zipfile.ZipFile(file, "a") as archive:  # stored, not deflated
+        # A ZipInfo of a fixed date: the same model gives the same file.
         if labels is not None:
-            # A ZipInfo of a fixed date: the same model gives the same file.
             archive.writestr(zipfile.ZipInfo(LABELS_FILE), labels_text(labels))
+        archive.writestr(zipfile.ZipInfo(MAPS_FILE), maps_text(maps or {}))
     return file.getvalue()
 
 

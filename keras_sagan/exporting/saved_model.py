@@ -19,7 +19,7 @@ def write_saved_model(generator, path):
 
 def _transposed(layer, *args, **kwargs):
     """The kernel of an up-convolution as it computes, instead of made anew at every call."""
-    if not isinstance(layer, UpsampleConv2D):
+    if type(layer) is not UpsampleConv2D:
         return copied(layer, *args, **kwargs)
     conv = layers.Conv2DTranspose(
         layer.filters, 4, 2, "same", use_bias=layer.use_bias, name=layer.name

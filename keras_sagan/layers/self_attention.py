@@ -131,6 +131,15 @@ class SelfAttention2D(keras.layers.Layer):
         outputs = self.gamma * attended + inputs
         return (outputs, attention) if return_attention else outputs
 
+    def map_shape(self, input_shape):
+        """Returns where an attention map lies: (height, width) of its queries and of its keys.
+
+        Args:
+            input_shape: (batch, height, width, channels).
+        """
+        height, width = input_shape[1:3]
+        return (height, width), (-(-height // self.pool_size), -(-width // self.pool_size))
+
     def get_config(self):
         config = super().get_config()
         config.update(

@@ -58,7 +58,7 @@ class SpectralNorm(keras.layers.Wrapper):
     def build(self, input_shape=None):
         super().build(input_shape)
         self._takes_training = "training" in inspect.signature(self.layer.call).parameters
-        kernel = self._kernel_variable()
+        kernel = self.kernel_variable()
         axis = self._channel_axis()
         self.u = self.add_weight(
             name="u",
@@ -71,7 +71,7 @@ class SpectralNorm(keras.layers.Wrapper):
         )
 
     def call(self, inputs, training=False):
-        variable = self._kernel_variable()
+        variable = self.kernel_variable()
         kernel = ops.convert_to_tensor(variable)
         sigma, u = self._sigma(kernel)
         if training:
@@ -99,7 +99,7 @@ class SpectralNorm(keras.layers.Wrapper):
 
     def normalized_kernel(self):
         """Returns `W / sigma(W)`, in the shape of the kernel, float32."""
-        kernel = ops.convert_to_tensor(self._kernel_variable())
+        kernel = ops.convert_to_tensor(self.kernel_variable())
         return kernel / self._sigma(kernel)[0]
 
     def get_config(self):
@@ -107,7 +107,8 @@ class SpectralNorm(keras.layers.Wrapper):
         config.update(power_iterations=self.power_iterations, epsilon=self.epsilon)
         return config
 
-    def _kernel_variable(self):
+    def kernel_variable(self):
+        """Returns the variable of the wrapped layer that is normalised."""
         for name in ("kernel", "embeddings"):
             variable = getattr(self.layer, name, None)
             if isinstance(variable, keras.Variable):

@@ -1,6 +1,6 @@
 """Generators and discriminators, one file a family."""
 
-from keras_sagan.models.attention_maps import attention_layers, with_attention_maps
+from keras_sagan.models.attention_maps import attention_layers, map_shapes, with_attention_maps
 from keras_sagan.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from keras_sagan.models.resnet import ResNetDiscriminator, ResNetGenerator
 
@@ -16,5 +16,6 @@ __all__ = [
     "ResNetDiscriminator",
     "ResNetGenerator",
     "attention_layers",
+    "map_shapes",
     "with_attention_maps",
 ]

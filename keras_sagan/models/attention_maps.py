@@ -2,8 +2,6 @@
 
 import keras
 
-from keras_sagan.layers import SelfAttention2D
-
 
 class _AttentionMap(keras.layers.Layer):
     """The map of an attention layer alone.
@@ -21,8 +19,21 @@ class _AttentionMap(keras.layers.Layer):
 
 
 def attention_layers(model):
-    """Returns the `SelfAttention2D` layers of a functional model, first to last."""
-    return [layer for layer in model.layers if isinstance(layer, SelfAttention2D)]
+    """Returns the attention layers of a functional model, first to last.
+
+    They are those with a method `map_shape`, which also take `return_attention=True`, such as
+    `keras_sagan.layers.SelfAttention2D`.
+    """
+    return [layer for layer in model.layers if hasattr(layer, "map_shape")]
+
+
+def map_shapes(model):
+    """Returns where the attention maps of a functional model lie.
+
+    Returns:
+        By the name of each layer, ((height, width) of the queries, (height, width) of the keys).
+    """
+    return {layer.name: layer.map_shape(layer.input.shape) for layer in attention_layers(model)}
 
 
 def with_attention_maps(model):

@@ -12,7 +12,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from keras_sagan.models import with_attention_maps
+from keras_sagan.models import map_shapes, with_attention_maps
 from keras_sagan.running.stop_request import StopRequest
 from keras_sagan.sampling import sheets
 from keras_sagan.sampling.sampler import generator_inputs
@@ -129,12 +129,10 @@ class SampleSheets:
         # `predict` would divide the pictures among the devices of training.
         outputs = self._maps_model.predict_on_batch(inputs)
         outputs.pop("output")
+        shapes = map_shapes(self._gan.sampler)
         for name, maps in outputs.items():
-            layer = self._gan.sampler.get_layer(name)
-            height, width = layer.input.shape[1:3]
-            keys = tuple(-(-side // layer.pool_size) for side in (height, width))
             paths.append(self._attention / f"{step:08d}_{name}.png")
-            sheets.attention_sheet(images[chosen], maps, (height, width), keys).save(paths[-1])
+            sheets.attention_sheet(images[chosen], maps, *shapes[name]).save(paths[-1])
         return paths
 
 

@@ -1,6 +1,7 @@
 """The schema of configs/*.yaml. A config is the whole experiment; every error names its key."""
 
 import difflib
+import typing
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,30 +9,16 @@ import pydantic
 import yaml
 
 from keras_sagan.errors import InputError
-
-Positive = Annotated[int, pydantic.Field(gt=0)]
-Rate = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, pydantic.Field(ge=0, lt=1)]
-
-
-class Section(pydantic.BaseModel):
-    """A part of a config: unknown keys are errors, values do not change."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-
-class Model(Section):
-    """The two networks."""
-
-    family: Literal["resnet", "dcgan"]
-    image_size: Literal[32, 64, 128, 256]
-    # "auto" takes the classes of the data; null is an unconditional model.
-    num_classes: Annotated[int, pydantic.Field(gt=1)] | Literal["auto"] | None = "auto"
-    latent_dim: Positive = 128
-    width: Positive = 64
-    # Sizes of the feature maps that attention follows; null is the family's own choice.
-    attention: list[Positive] | None = None
-    spectral_norm: bool = True
+from keras_sagan.running.sections import union
+from keras_sagan.running.sections.base import (
+    LossSection,
+    ModelSection,
+    Positive,
+    Rate,
+    Section,
+    Share,
+)
+from keras_sagan.running.sections.losses import Hinge
 
 
 class Data(Section):
@@ -58,21 +45,6 @@ class Optimizer(Section):
     beta_2: Share = 0.9
 
 
-class Loss(Section):
-    """The adversarial loss."""
-
-    name: Literal[
-        "hinge", "non_saturating", "least_squares", "wasserstein", "relativistic_average_hinge"
-    ] = "hinge"
-    gradient_penalty: Annotated[float, pydantic.Field(ge=0)] | None = None
-
-    @pydantic.model_validator(mode="after")
-    def _penalty_of_wasserstein(self):
-        if self.gradient_penalty is not None and self.name != "wasserstein":
-            raise ValueError("gradient_penalty belongs to the loss wasserstein")
-        return self
-
-
 class Train(Section):
     """The run."""
 
@@ -81,6 +53,8 @@ class Train(Section):
     discriminator_steps: Positive = 1
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     ema: Share = 0.999  # momentum of the averaged generator
+    # Classes of the generator's pictures: those of the batch, or fresh ones.
+    fake_labels: Literal["real", "uniform"] = "real"
     seed: Annotated[int, pydantic.Field(ge=0, lt=2**31)] = 0
     deterministic: bool = False
     log_every: Positive = 100
@@ -105,13 +79,23 @@ class Checkpoints(Section):
 class Config(Section):
     """A whole experiment."""
 
-    model: Model
+    model: union(ModelSection, "family")
     data: Data
     optimizer: Optimizer = Optimizer()
-    loss: Loss = Loss()
+    loss: union(LossSection, "name") = Hinge()
     train: Train
     samples: Samples = Samples()
     checkpoints: Checkpoints = Checkpoints()
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _loss_as_it_was(cls, values):
+        """Without a name it is hinge; older runs have `gradient_penalty: null` for its default."""
+        loss = values.get("loss")
+        if not isinstance(loss, dict):
+            return values
+        given = {k: v for k, v in loss.items() if (k, v) != ("gradient_penalty", None)}
+        return {**values, "loss": {"name": "hinge", **given}}
 
 
 # What may change when a run goes on. The rest would make it another run.
@@ -201,19 +185,27 @@ def _assign(values, assignment):
 
 def _first_error(error):
     first = error.errors()[0]
+    section, *rest = first["loc"] or ("",)
+    kind = _kind(section, rest)
+    if kind is not None:
+        rest = rest[1:]  # the name of the kind
     # Positions inside a union's alternatives are of no use to a reader.
-    location = [part for part in first["loc"] if isinstance(part, str)][:2]
+    location = [section, *(part for part in rest if isinstance(part, str))][:2]
     name = ".".join(location)
     if first["type"] == "extra_forbidden":
-        known = _keys(location[:-1])
-        close = difflib.get_close_matches(location[-1], known, n=1)
-        hint = f"did you mean {'.'.join([*location[:-1], close[0]])}?" if close else ""
-        return f"{name} is not a key of a config; {hint or 'there are ' + ', '.join(known)}"
+        return _unknown(location, kind)
     if first["type"] == "missing":
         return f"{name} is missing"
-    problems = [
-        problem for problem in error.errors() if problem["loc"][: len(location)] == tuple(location)
-    ]
+    if first["type"] == "union_tag_not_found":
+        return f"{name}.{_key(section)} is missing"
+    if first["type"] == "union_tag_invalid":
+        tag, names = first["ctx"]["tag"], [repr(kind) for kind in sorted(_kinds(section))]
+        close = difflib.get_close_matches(tag, _kinds(section), n=1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        expected = f"{', '.join(names[:-1])} or {names[-1]}"
+        return f"{name}.{_key(section)} is {tag!r}: input should be {expected}{hint}"
+    same_key = first["loc"][: len(location) + (kind is not None)]
+    problems = [each for each in error.errors() if each["loc"][: len(same_key)] == same_key]
     expected = "; or ".join(
         dict.fromkeys(_lower_first(problem["msg"]) for problem in problems)
     ).replace("value error, ", "")
@@ -221,10 +213,36 @@ def _first_error(error):
     return f"{name}{given}: {expected}"
 
 
-def _keys(location):
-    if not location:
-        return list(Config.model_fields)
-    return list(Config.model_fields[location[0]].annotation.model_fields)
+def _unknown(location, kind):
+    *section, key = location
+    fields = Config.model_fields
+    if section:
+        fields = (kind or Config.model_fields[section[0]].annotation).model_fields
+    name, dotted = ".".join(location), "".join(f"{part}." for part in section)
+    if kind is not None:
+        others = [other for other, of in _kinds(section[0]).items() if key in of.model_fields]
+        if others:
+            return f"{name} belongs to {dotted}{_key(section[0])} {' or '.join(others)}"
+    close = difflib.get_close_matches(key, fields, n=1)
+    hint = f"did you mean {dotted}{close[0]}?" if close else f"there are {', '.join(fields)}"
+    return f"{name} is not a key of a config; {hint}"
+
+
+def _key(section):
+    """The key that says of which kind a section is, or None."""
+    field = Config.model_fields.get(section)
+    return field.discriminator if field else None
+
+
+def _kinds(section):
+    """The kinds of a section that is a union, by name."""
+    kinds = typing.get_args(Config.model_fields[section].annotation)
+    return {typing.get_args(k.model_fields[_key(section)].annotation)[0]: k for k in kinds}
+
+
+def _kind(section, rest):
+    """The kind of the section that an error is in, or None."""
+    return _kinds(section).get(rest[0]) if rest and _key(section) else None
 
 
 def _lower_first(text):

@@ -6,12 +6,10 @@ import os
 import keras
 import numpy as np
 
-from keras_sagan.adversarial import losses
 from keras_sagan.adversarial.gan import GAN
 from keras_sagan.adversarial.optimizers import Adam
 from keras_sagan.data import ImageFolder, TFDSImages, batches, paired_shapes
 from keras_sagan.errors import InputError
-from keras_sagan.models import FAMILIES
 from keras_sagan.running import callbacks
 from keras_sagan.running.config import CHANGEABLE, flat
 from keras_sagan.running.devices import choose_devices
@@ -110,12 +108,12 @@ def resumed_config(run, config):
         )
     old_values = flat(old)
     for name, value in flat(config).items():
-        same = value == old_values[name] or (name == "model.num_classes" and value == "auto")
+        same = value == old_values.get(name) or (name == "model.num_classes" and value == "auto")
         same = same or (name == "data.name" and value is None and config.data.folder is not None)
         if not same and name not in CHANGEABLE:
             raise InputError(
                 f"{name} is {value!r}, but the run in {run.path} was started with "
-                f"{old_values[name]!r}: give that, or start another run"
+                f"{old_values.get(name)!r}: give that, or start another run"
             )
     model = config.model.model_copy(update={"num_classes": old.model.num_classes})
     return config.model_copy(update={"model": model})
@@ -157,27 +155,19 @@ def with_classes_of(source, config):
 
 def make_gan(config, synchronized=False):
     """Returns the compiled `GAN` of a config whose number of classes is known."""
-    generator_class, discriminator_class = FAMILIES[config.model.family]
-    shared = config.model.model_dump(exclude={"family", "latent_dim"})
-    if shared["attention"] is None:
-        del shared["attention"]
     try:
-        generator = generator_class(
-            latent_dim=config.model.latent_dim, synchronized=synchronized, **shared
-        )
-        discriminator = discriminator_class(**shared)
+        generator, discriminator = config.model.networks(synchronized)
     except ValueError as error:
         raise InputError(f"model.{' '.join(str(error).split())}") from error
     gan = GAN(generator, discriminator, seed=config.train.seed)
     adam = config.optimizer
-    loss = losses.LOSSES[config.loss.name]
-    penalty = config.loss.gradient_penalty
     gan.compile(
         Adam(adam.generator_learning_rate, adam.beta_1, adam.beta_2),
         Adam(adam.discriminator_learning_rate, adam.beta_1, adam.beta_2),
-        loss=loss() if penalty is None else loss(penalty),
+        loss=config.loss.loss(),
         discriminator_steps=config.train.discriminator_steps,
         ema=config.train.ema,
+        fake_labels=config.train.fake_labels,
     )
     return gan
 

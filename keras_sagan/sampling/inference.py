@@ -8,14 +8,30 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_sagan.layers import ConditionalBatchNorm, SelfAttention2D, SpectralNorm, UpsampleConv2D
-
-_CONVOLUTIONS = (
-    keras.layers.Dense,
-    keras.layers.Conv2D,
-    keras.layers.Conv2DTranspose,
+from keras_sagan.layers import (
+    BatchNorm,
+    ConditionalBatchNorm,
+    Conv2D,
+    Conv2DTranspose,
+    SelfAttention2D,
+    SpectralNorm,
     UpsampleConv2D,
 )
+
+# Layers are known by their exact type. A subclass may compute something else, so it is copied.
+_TRANSPOSED = (keras.layers.Conv2DTranspose, Conv2DTranspose)
+_PRODUCTS = (keras.layers.Dense, keras.layers.Conv2D, Conv2D, UpsampleConv2D, *_TRANSPOSED)
+_RULES = {}
+
+
+def _rule(*types):
+    """Registers a function of (inference model, layer, inputs, ...) for layers of these types."""
+
+    def register(function):
+        _RULES.update(dict.fromkeys(types, function))
+        return function
+
+    return register
 
 
 def inference_model(generator):
@@ -48,51 +64,77 @@ class InferenceModel:
             for variable, value in zip(variables, values(), strict=True):
                 variable.assign(np.asarray(value))
 
-    def _rebuild(self, layer, *args, **kwargs):
-        if not isinstance(layer, keras.layers.Layer):  # a function of keras.ops
-            return layer(*args, **kwargs)
-        if isinstance(layer, SelfAttention2D):
-            return self._attention(layer, *args)
-        if isinstance(layer, keras.layers.BatchNormalization) and _is_of_channels(layer, *args):
-            return self._batch_norm(layer, *args)
-        if isinstance(layer, ConditionalBatchNorm):
-            copy = ClassScaleOffset(layer.num_classes, name=layer.name)
-            return self._call(copy, lambda: _scales_and_offsets(layer), *args, **kwargs)
-        copy = copy_of(layer.layer if isinstance(layer, SpectralNorm) else layer)
-        return self._call(copy, lambda: _plain_weights(layer), *args, **kwargs)
-
-    def _call(self, layer, values, *args, **kwargs):
+    def call(self, layer, values, *args, **kwargs):
+        """Calls a new layer, whose weights will be what `values()` gives; returns the outputs."""
         outputs = layer(*args, **kwargs)
         self._weights.append((layer.weights, values))
         return outputs
 
-    def _attention(self, layer, x):
-        config = {**layer.get_config(), "dtype": "float32", "spectral_norm": False}
-        copy = SelfAttention2D.from_config(config)
-        outputs = copy(x)
-        self._weights.append(([copy.gamma], lambda: [layer.gamma]))
-        outputs_too = ["output_conv"] if layer.output_projection else []
-        for name in ("query", "key", "value", *outputs_too):
-            values = functools.partial(_plain_weights, getattr(layer, name))
-            self._weights.append((getattr(copy, name).weights, values))
-        return outputs
+    def follow(self, variables, values):
+        """Has variables of a new layer take what `values()` gives at each update."""
+        self._weights.append((variables, values))
 
-    def _batch_norm(self, norm, x):
-        before = x._keras_history.operation
-        linear = getattr(before, "activation", None) in (None, keras.activations.linear)
-        if not (isinstance(before, _CONVOLUTIONS) and linear):
-            return self._call(ScaleOffset(name=norm.name), lambda: _scale_and_offset(norm), x)
+    def _rebuild(self, layer, *args, **kwargs):
+        if not isinstance(layer, keras.layers.Layer):  # a function of keras.ops
+            return layer(*args, **kwargs)
+        return _RULES.get(type(layer), _copy)(self, layer, *args, **kwargs)
 
-        def values():
-            scale, offset = _scale_and_offset(norm)
-            transposed = isinstance(before, keras.layers.Conv2DTranspose)
-            kernel = np.asarray(before.kernel) * (scale[:, None] if transposed else scale)
-            bias = np.asarray(before.bias) if before.use_bias else 0.0
-            return kernel, bias * scale + offset
 
-        # A new layer beside the one before, which falls away unless something else uses it too.
-        copy = copy_of(before, name=f"{before.name}_{norm.name}", use_bias=True)
-        return self._call(copy, values, before.input)
+def _copy(model, layer, *args, **kwargs):
+    return model.call(copy_of(layer, dtype="float32"), lambda: layer.weights, *args, **kwargs)
+
+
+@_rule(SpectralNorm)
+def _spectral_norm(model, layer, *args, **kwargs):
+    copy = copy_of(layer.layer, dtype="float32")
+    return model.call(copy, lambda: _plain_weights(layer), *args, **kwargs)
+
+
+@_rule(SelfAttention2D)
+def _self_attention(model, layer, x, **kwargs):
+    copy = copy_of(layer, dtype="float32", spectral_norm=False)
+    outputs = copy(x)
+    model.follow([copy.gamma], lambda: [layer.gamma])
+    outputs_too = ["output_conv"] if layer.output_projection else []
+    for name in ("query", "key", "value", *outputs_too):
+        values = functools.partial(_plain_weights, getattr(layer, name))
+        model.follow(getattr(copy, name).weights, values)
+    return outputs
+
+
+@_rule(ConditionalBatchNorm)
+def _conditional_batch_norm(model, layer, *args, **kwargs):
+    copy = ClassScaleOffset(layer.num_classes, name=layer.name)
+    return model.call(copy, lambda: _scales_and_offsets(layer), *args, **kwargs)
+
+
+@_rule(keras.layers.BatchNormalization, BatchNorm)
+def _batch_norm(model, norm, x, mask=None, **kwargs):
+    if mask is not None or norm.axis not in (-1, len(x.shape) - 1):
+        return _copy(model, norm, x, mask=mask, **kwargs)
+    before = x._keras_history.operation
+    if not _takes_a_factor(before):
+        return model.call(ScaleOffset(name=norm.name), lambda: _scale_and_offset(norm), x)
+
+    def values():
+        scale, offset = _scale_and_offset(norm)
+        kernel = np.asarray(before.kernel) * (scale[:, None] if transposed else scale)
+        bias = np.asarray(before.bias) if before.use_bias else 0.0
+        return kernel, bias * scale + offset
+
+    transposed = type(before) in _TRANSPOSED
+    # A new layer beside the one before, which falls away unless something else uses it too.
+    copy = copy_of(before, dtype="float32", name=f"{before.name}_{norm.name}", use_bias=True)
+    return model.call(copy, values, before.input)
+
+
+def _takes_a_factor(layer):
+    """Whether a factor and an offset of the channels can become part of a layer."""
+    return (
+        type(layer) in _PRODUCTS
+        and getattr(layer, "activation", None) in (None, keras.activations.linear)
+        and getattr(layer, "data_format", "channels_last") == "channels_last"
+    )
 
 
 def rebuilt(model, rebuild):
@@ -109,7 +151,7 @@ def rebuilt(model, rebuild):
         outputs = rebuild(layer, *args, **kwargs)
         uses[layer] += 1
         if uses[layer] > 1:  # a copy of its own, whose name must be its own too
-            outputs._keras_history.operation.name += f".{uses[layer]}"
+            operation_of(outputs).name += f".{uses[layer]}"
         return outputs
 
     with float32_policy():
@@ -175,23 +217,50 @@ def _itself(layer):
     return layer
 
 
+def operation_of(outputs):
+    """Returns the layer or function that gave symbolic outputs."""
+    return keras.tree.flatten(outputs)[0]._keras_history.operation
+
+
 def copy_of(layer, **changes):
-    """Returns a new layer like another one, in float32, but for changes of its config."""
-    return type(layer).from_config({**layer.get_config(), "dtype": "float32", **changes})
+    """Returns a new layer like another one, but for changes of its config; without its weights.
+
+    Raises:
+        ValueError: A layer that does not tell its arguments.
+    """
+    if isinstance(layer, keras.Model):
+        clone = keras.models.clone_model(
+            layer, clone_function=lambda inner: copy_of(inner, **changes)
+        )
+        clone.name = layer.name
+        return clone
+    if type(layer) is keras.layers.Lambda:  # which Keras copies by way of byte code, or not at all
+        config = {"name": layer.name, "dtype": layer.dtype_policy, **changes}
+        shape = layer._output_shape
+        return keras.layers.Lambda(layer.function, shape, layer.mask, layer.arguments, **config)
+    try:
+        return type(layer).from_config({**layer.get_config(), **changes})
+    except (NotImplementedError, TypeError) as error:
+        raise ValueError(
+            f"the layer {layer.name} cannot be copied: {type(layer).__name__} needs a get_config "
+            "that gives the arguments of its constructor"
+        ) from error
 
 
 def copied(layer, *args, **kwargs):
     """Calls a new layer like another one, in float32, with its weights."""
     if not isinstance(layer, keras.layers.Layer):  # a function of keras.ops, which has no state
         return layer(*args, **kwargs)
-    return with_weights(copy_of(layer), layer.get_weights(), *args, **kwargs)
+    copy = copy_of(layer, dtype="float32")
+    return with_weights(copy, layer.get_weights(), *args, **kwargs)
 
 
 def _plain_weights(layer):
     """The weights of a layer, normalised if it is a `SpectralNorm`."""
     if not isinstance(layer, SpectralNorm):
         return layer.get_weights()
-    return [layer.normalized_kernel(), *layer.layer.get_weights()[1:]]  # the kernel comes first
+    kernel = layer.kernel_variable()
+    return [layer.normalized_kernel() if v is kernel else v for v in layer.layer.weights]
 
 
 def _scales_and_offsets(layer):
@@ -208,7 +277,3 @@ def _scale_and_offset(norm):
     gain = np.asarray(norm.gamma) if norm.scale else 1.0
     bias = np.asarray(norm.beta) if norm.center else 0.0
     return scale * gain, offset * gain + bias
-
-
-def _is_of_channels(norm, x):
-    return norm.axis in (-1, len(x.shape) - 1)

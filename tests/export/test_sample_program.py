@@ -12,9 +12,10 @@ from generators import check_same_pictures, trained
 from PIL import Image
 from programs import run
 
+from keras_sagan import models
 from keras_sagan.exporting import convert_to_tflite
 from keras_sagan.exporting.metadata import add_metadata
-from keras_sagan.sampling import generator_inputs, latents, models, sample, to_uint8
+from keras_sagan.sampling import generator_inputs, latents, sample, to_uint8
 
 pytest.importorskip("ai_edge_litert")
 pytestmark = pytest.mark.xdist_group("sample_program")  # what is made once
@@ -83,9 +84,14 @@ def files(generators, tmp_path_factory):
     other = tf.lite.TFLiteConverter.from_keras_model(keras_model).convert()
     png = io.BytesIO()
     Image.new("RGB", (8, 8)).save(png, "PNG")
+    older = io.BytesIO(classes)
+    with zipfile.ZipFile(older, "a") as archive:
+        archive.writestr("labels.txt", "cat")
+    maps = {name: models.map_shapes(generator) for name, generator in generators.items()}
     contents = {
-        "classes": add_metadata(classes, "generator", "Draws pictures.", CLASSES),
-        "plain": add_metadata(plain, "generator", "Draws pictures."),
+        "classes": add_metadata(classes, "generator", "Draws.", CLASSES, maps["classes"]),
+        "plain": add_metadata(plain, "generator", "Draws pictures.", None, maps["plain"]),
+        "older": older.getvalue(),
         "unlabelled": add_metadata(classes, "generator", "Its class names were lost."),
         "other": add_metadata(other, "other", "Not a generator."),
         "bare": other,
@@ -187,6 +193,19 @@ def test_attention_shows_where_the_location_looks(name, generators, files):
             assert scale > 100 and np.median(scale * others) > 10
 
 
+def test_maps_need_not_be_square():
+    """Pictures of 16x32; 4x8 locations look at 2x4 keys."""
+    from export.sample import overlay
+
+    image = np.zeros((16, 32, 3), np.uint8)
+    attention = np.zeros((4 * 8, 2 * 4), np.float32)
+    attention[2 * 8 + 5, 1 * 4 + 3] = 1  # the location in row 2, column 5 looks at row 1, column 3
+    tile = overlay(image, attention, {"queries": [4, 8], "keys": [2, 4]}, y=9, x=23)
+    assert (tile[8, 20:24] == 255).all() and (tile[11, 20:24] == 255).all()  # its box
+    heat = tile[..., 0].astype(int) - tile[..., 2]
+    assert heat[14, 30] == heat.max() > 100 and heat[:4].max() == heat[:, :16].max() == 0
+
+
 MISTAKES = {
     "missing file": ("{folder}/none.tflite", "none.tflite: No such file .* python -m export"),
     "folder": ("{folder}", "Is a directory; name a file"),
@@ -194,6 +213,7 @@ MISTAKES = {
     "empty": ("{empty}", "empty.tflite: not a TF Lite file"),
     "without archive": ("{bare}", "bare.tflite: cut short, or not of python -m export"),
     "lost labels": ("{unlabelled}", "unlabelled.tflite: a generator without labels.txt .*'label'"),
+    "older version": ("{older}", "older.tflite: of an older version; write it again with python"),
     "other model": ("{other}", "other.tflite: a generator .*'generate'.*'serving_default'"),
     "label too large": ("{classes} --label 3", r"--label 3: .* are 0 \(cat\) to 2 \(eel\)"),
     "label too small": ("{classes} --label -1", r"--label -1: .* are 0 \(cat\) to 2 \(eel\)"),

@@ -1,3 +1,4 @@
+import json
 import struct
 import zipfile
 
@@ -75,7 +76,9 @@ def converted():
 
 @pytest.fixture
 def model(converted):
-    return add_metadata(converted[3], "Käfer", "Draws beetles.", LABELS)
+    return add_metadata(
+        converted[3], "Käfer", "Draws beetles.", LABELS, {"attention16": ((16, 16), (8, 4))}
+    )
 
 
 def names_by_litert(model):
@@ -117,10 +120,13 @@ def test_metadata_describe_the_first_subgraph(model):
 def test_class_names_are_packed_and_belong_to_the_label(model, tmp_path):
     (tmp_path / "g.tflite").write_bytes(model)
     with zipfile.ZipFile(tmp_path / "g.tflite") as archive:
-        (info,) = archive.infolist()
-        assert info.filename == "labels.txt" and info.compress_type == zipfile.ZIP_STORED
-        assert info.date_time == (1980, 1, 1, 0, 0, 0)  # the same model gives the same file
-        assert archive.read(info).decode().splitlines() == LABELS
+        for info in archive.infolist():
+            assert info.compress_type == zipfile.ZIP_STORED
+            assert info.date_time == (1980, 1, 1, 0, 0, 0)  # the same model gives the same file
+        assert archive.namelist() == ["labels.txt", "attention.json"]
+        assert archive.read("labels.txt").decode().splitlines() == LABELS
+        maps = {"attention16": {"queries": [16, 16], "keys": [8, 4]}}
+        assert json.loads(archive.read("attention.json")) == maps
         assert archive.testzip() is None
     (subgraph,) = Table.root(metadata_of(model)).tables(3)
     tensors = subgraph.tables(2) + subgraph.tables(3)
@@ -131,14 +137,14 @@ def test_class_names_are_packed_and_belong_to_the_label(model, tmp_path):
 
 
 @pytest.mark.parametrize("num_classes", [None, 3])
-def test_without_class_names_the_archive_is_empty(num_classes, converted, tmp_path):
+def test_without_class_names_there_is_no_labels_txt(num_classes, converted, tmp_path):
     model = add_metadata(converted[num_classes], "generator", "Draws.")
     (subgraph,) = Table.root(metadata_of(model)).tables(3)
     inputs = {"seed", "truncation"} | ({"label"} if num_classes else set())
     assert {tensor.text(0) for tensor in subgraph.tables(2)} == inputs
     assert not any(tensor.tables(6) for tensor in subgraph.tables(2))
     (tmp_path / "g.tflite").write_bytes(model)
-    assert zipfile.ZipFile(tmp_path / "g.tflite").namelist() == []
+    assert zipfile.ZipFile(tmp_path / "g.tflite").namelist() == ["attention.json"]
     for path, data in (("cut", model[:-1]), ("bare", converted[num_classes])):
         (tmp_path / path).write_bytes(data)
         assert not zipfile.is_zipfile(tmp_path / path)

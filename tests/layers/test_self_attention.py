@@ -97,6 +97,14 @@ def test_takes_any_size_after_it_was_built():
         assert model.predict(np.ones((1, *size, 8)), verbose=0).shape == (1, *size, 8)
 
 
+@pytest.mark.parametrize(("pool_size", "keys"), [(1, (5, 7)), (2, (3, 4)), (4, (2, 2))])
+def test_the_map_lies_where_it_says(pool_size, keys):
+    layer = SelfAttention2D(pool_size=pool_size)
+    x = np.ones((1, 5, 7, 8), "float32")
+    assert layer.map_shape(x.shape) == ((5, 7), keys)
+    assert layer(x, return_attention=True)[1].shape == (1, 35, keys[0] * keys[1])
+
+
 def test_channels_that_do_not_divide_are_named():
     with pytest.raises(ValueError, match="12 channels, which key_reduction=8 does not divide"):
         SelfAttention2D()(np.ones((1, 4, 4, 12), "float32"))

@@ -2,11 +2,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from programs import run
 
 from keras_sagan.errors import InputError
 from keras_sagan.running import config
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 PAIRED = CONFIGS / "paired_shapes.yaml"
 
 
@@ -51,11 +52,14 @@ def test_data_folder_takes_the_place_of_the_name():
         ("train.batch_size=many", "train.batch_size is 'many': .*valid integer"),
         ("train.batch_size=0", "train.batch_size is 0: .*greater than 0"),
         ("train.ema=1", "train.ema is 1: .*less than 1"),
-        ("model.image_size=48", "model.image_size is 48: .*32, 64, 128 or 256"),
+        ("model.image_size=48", "model.image_size is 48: .*32, 64 or 128"),
         ("model.num_classes=some", "model.num_classes is 'some': .*'auto'"),
-        ("model.family=vgg", "model.family is 'vgg': .*'resnet' or 'dcgan'"),
-        ("loss.name=hinge2", "loss.name is 'hinge2': .*'hinge'"),
-        ("loss.gradient_penalty=10", "loss: gradient_penalty belongs to the loss wasserstein"),
+        ("model.family=vgg", "model.family is 'vgg': .*'dcgan' or 'resnet'"),
+        ("loss.name=hinge2", "loss.name is 'hinge2': .*'hinge'.* mean hinge"),
+        ("model.widht=8", "model.widht is not a key of a config; did you mean model.width?"),
+        ("model.attention=[a]", "model.attention is 'a': .*valid integer"),
+        ("loss=3", "write section.key=value"),
+        ("loss.gradient_penalty=10", "loss.gradient_penalty belongs to loss.name wasserstein"),
         ("data.folder=/x", "data: give either name .* or folder"),
         ("train.precision=float64", "train.precision is 'float64'"),
         ("optimizer.beta_1=-1", "optimizer.beta_1 is -1"),
@@ -90,3 +94,54 @@ def test_files_that_are_no_config(tmp_path):
     (tmp_path / "half.yaml").write_text("model: {family: dcgan, image_size: 32}\ndata: {name: x}")
     with pytest.raises(InputError, match="train is missing"):
         config.load(tmp_path / "half.yaml")
+
+
+def test_runs_of_before_go_on(tmp_path):
+    """They have `gradient_penalty: null` with every loss, for the loss's own default."""
+    for name in ("hinge", "wasserstein"):
+        values = yaml.safe_load(PAIRED.read_text())
+        values["loss"] = {"name": name, "gradient_penalty": None}
+        loaded = config.parse(values, "config.yaml")
+        assert loaded.loss == config.load(PAIRED, [f"loss.name={name}"]).loss
+    assert config.load(PAIRED, ["loss.name=wasserstein"]).loss.gradient_penalty == 10
+    values["loss"] = {}
+    assert config.parse(values, "config.yaml").loss.name == "hinge"
+
+
+NEW_KIND = """
+import sys
+from typing import Literal
+from keras_sagan.running import sections
+
+sections.__path__.append({folder!r})
+from keras_sagan.running import config
+
+loaded = config.load({path!r}, ["model.family=flat", "model.image_size=48", "model.depth=3"])
+assert type(loaded.model).__name__ == "Flat" and loaded.model.depth == 3
+assert config.parse(__import__("yaml").safe_load(config.dump(loaded)), "dumped") == loaded
+assert not {{"keras", "tensorflow", "jax"}} & set(sys.modules), "a config needs none of these"
+"""
+
+
+def test_a_new_family_is_a_file_of_its_own_and_needs_no_keras(tmp_path):
+    (tmp_path / "flat.py").write_text(
+        "from typing import Literal\n"
+        "from keras_sagan.running.sections.base import ModelSection\n"
+        "class Flat(ModelSection):\n"
+        "    family: Literal['flat']\n"
+        "    image_size: Literal[48]\n"
+        "    depth: int\n"
+    )
+    process = run("-c", NEW_KIND.format(folder=str(tmp_path), path=str(PAIRED)))
+    assert process.returncode == 0, process.stderr
+
+
+@pytest.mark.parametrize("family", ["dcgan", "resnet"])
+def test_a_family_makes_its_networks(family):
+    chosen = [f"model.family={family}", "model.width=8", "model.attention=[16]"]
+    loaded = config.load(PAIRED, [*chosen, "model.num_classes=null", "model.spectral_norm=false"])
+    generator, discriminator = loaded.model.networks(synchronized=True)
+    for network in (generator, discriminator):
+        assert network.num_classes is None and network.width == 8
+        assert network.attention == (16,) and network.spectral_norm is False
+    assert generator.latent_dim == 64 and generator.synchronized is True

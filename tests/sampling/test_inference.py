@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import others
 import pytest
 from generators import trained
 
@@ -76,3 +77,33 @@ def test_an_update_takes_over_all_weights(family, num_classes):
     inference.update()
     np.testing.assert_allclose(inference.model(inputs), expected, atol=1e-5)
     assert np.abs(before - expected).mean() > 0.1
+
+
+@pytest.mark.parametrize("name", others.CASES)
+def test_layers_of_other_people_compute_what_they_compute(name):
+    generator = others.generator_of(*others.CASES[name]())
+    latent = np.random.default_rng(1).normal(size=(3, 8)).astype("float32")
+    expected = np.asarray(generator({"latent": latent}))
+    assert expected.std() > 1e-3
+    inference = InferenceModel(generator)
+    np.testing.assert_allclose(inference.model({"latent": latent}), expected, atol=1e-5)
+    for variable in generator.variables:
+        if "float" in variable.dtype:
+            variable.assign(np.asarray(variable) * 0.7)
+    inference.update()
+    expected = np.asarray(generator({"latent": latent}))
+    np.testing.assert_allclose(inference.model({"latent": latent}), expected, atol=1e-5)
+
+
+def test_a_layer_that_does_not_tell_its_arguments_is_named():
+    class Scaled(keras.layers.Layer):
+        def __init__(self, factor):
+            super().__init__(name="my_scale")
+            self.factor = factor
+
+        def call(self, inputs):
+            return self.factor * inputs
+
+    generator = others.generator_of(Scaled(np.float32(2)))
+    with pytest.raises(ValueError, match="my_scale cannot be copied: Scaled needs a get_config"):
+        InferenceModel(generator)

@@ -1,0 +1,36 @@
+"""The losses of `adversarial/losses.py` as sections of a config."""
+
+from typing import Literal
+
+from keras_sagan.running.sections.base import LossSection, NonNegative
+
+
+class Hinge(LossSection):
+    """No arguments."""
+
+    name: Literal["hinge"] = "hinge"
+
+
+class NonSaturating(LossSection):
+    """No arguments."""
+
+    name: Literal["non_saturating"]
+
+
+class LeastSquares(LossSection):
+    """No arguments."""
+
+    name: Literal["least_squares"]
+
+
+class Wasserstein(LossSection):
+    """With the weight of its gradient penalty."""
+
+    name: Literal["wasserstein"]
+    gradient_penalty: NonNegative = 10.0
+
+
+class RelativisticAverageHinge(LossSection):
+    """No arguments."""
+
+    name: Literal["relativistic_average_hinge"]
