@@ -17,6 +17,6 @@ def main(arguments=None):
         text = command.__doc__.splitlines()[0]
         sub_parser = commands.add_parser(name, help=text, description=text)
         command.add_arguments(sub_parser)
-        sub_parser.set_defaults(run=command.run)
+        sub_parser.set_defaults(function=command.run)
     options = parser.parse_args(arguments)
-    return run(options.run, options)
+    return run(options.function, options)

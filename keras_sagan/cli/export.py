@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 
 from keras_sagan.cli.program import positive
+from keras_sagan.cli.quiet import startup_lines_dropped
 from keras_sagan.errors import InputError
 from keras_sagan.exporting import PRECISIONS
 
@@ -31,6 +32,11 @@ def run(options):
     run_folder.config()
     run_folder.last_step()
     run_folder.check_export(options.overwrite)
+    with startup_lines_dropped():  # LiteRT starts when a file is first run, in the midst of it
+        return _export(run_folder, options)
+
+
+def _export(run_folder, options):
     import keras
 
     if keras.config.backend() != "tensorflow":

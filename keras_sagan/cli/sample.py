@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from keras_sagan.cli.program import LAST_SEED, finite, positive, seed
+from keras_sagan.cli.quiet import start_backend
 from keras_sagan.errors import InputError
 
 
@@ -53,6 +54,7 @@ def run(options):
     labels = None
     if num_classes is not None:
         labels = [seed % num_classes if options.label is None else options.label for seed in seeds]
+    start_backend()
     try:
         draw = _sample_sheet if is_sheet else _sample_folder
         return draw(options, out, run_folder, seeds, labels)

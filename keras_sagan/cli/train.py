@@ -2,6 +2,7 @@
 
 import sys
 
+from keras_sagan.cli.quiet import start_backend
 from keras_sagan.errors import InputError
 from keras_sagan.running.devices import STRATEGIES
 
@@ -51,6 +52,7 @@ def run(options):
     if not options.resume:
         run_folder.check_new()
 
+    start_backend()
     from keras_sagan.running import training
     from keras_sagan.running.callbacks import NotFiniteError
 

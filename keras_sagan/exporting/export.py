@@ -60,41 +60,40 @@ def _write(run, folder, precisions, batch_size):
     step = run.last_step()  # a training that goes on may reach another one meanwhile
     generator = run.load_generator(step)
     weights_sha256 = _sha256(run.checkpoint(step) / "generator.keras")
-    labels = run.class_names()
+    labels, about = run.class_names(), _description(generator)
     if labels is not None:
         (folder / LABELS_FILE).write_text(labels_text(labels), encoding="utf-8")
     yield "SavedModel ..."
     write_saved_model(generator, str(folder / "saved_model" / "1"))
     write_warmup(folder / "saved_model" / "1")
-    paths = {}
-    for precision in (name for name in PRECISIONS if name in precisions):
-        yield f"TF Lite {precision} ..."
-        file, left_in_float = convert_to_tflite(generator, precision, batch_size)
-        if left_in_float:
-            yield f"  left in float, as int8 would cost too much: {', '.join(left_in_float)}"
-        try:
-            about = run.path.resolve().name, _description(generator), labels, map_shapes(generator)
-            file = add_metadata(file, *about)
-        except ValueError as error:
-            raise InputError(f"{run.classes}: {error}") from error
-        paths[precision] = folder / f"generator_{precision}.tflite"
-        paths[precision].write_bytes(file)
-    yield f"comparing {PICTURES} pictures of each file with the Keras model ..."
+    chosen = [name for name in PRECISIONS if name in precisions]
+    paths = {name: folder / f"generator_{name}.tflite" for name in chosen}
+    yield f"TF Lite, and {PICTURES} pictures of each file against the Keras model ..."
     report = Report(generator, batch_size)
+    yield report.header(path.name for path in paths.values())
     rows = []
     for precision, path in paths.items():
+        file, left_in_float = convert_to_tflite(generator, precision, batch_size)
+        maps = map_shapes(generator)
+        try:
+            named = add_metadata(file, run.path.resolve().name, about, labels, maps)
+        except ValueError as error:
+            raise InputError(f"{run.classes}: {error}") from error
+        path.write_bytes(named)
         row, images = report.measure(path)
         if precision == "float32" and not row["psnr_db"] >= _LEAST_PSNR:  # nor is nan
             raise ArithmeticError(f"{path} keeps only {row['psnr_db']:.1f} dB to the Keras model")
         rows.append(row)
-    yield from report.table(rows)
+        yield report.line(row)
+        if left_in_float:
+            yield f"  left in float, as int8 would cost too much: {', '.join(left_in_float)}"
     if "int8" in precisions:  # which comes last
         seed = row["worst_seed"]
         pair = to_uint8(np.stack([report.expected[seed], images[seed]]))
         sheets.sheet(pair, columns=2).save(folder / "int8_worst.png")
         yield f"int8 does worst on seed {seed}: {row['worst_psnr_db']:.1f} dB, int8_worst.png"
-    about = {"pictures": PICTURES, "batch_size": batch_size, "cores": report.cores}
-    _write_json(folder / "report.json", {**about, "processor": _processor(), "files": rows})
+    measured = {"pictures": PICTURES, "batch_size": batch_size, "cores": report.cores}
+    _write_json(folder / "report.json", {**measured, "processor": _processor(), "files": rows})
     _write_json(
         folder / "manifest.json",
         {

@@ -72,17 +72,24 @@ class Report:
         }
         return row, images
 
-    def table(self, rows):
-        """Returns the lines of a table of rows."""
-        cells = [[title.format(cores=self.cores) for title, _ in _COLUMNS]]
-        cells += [[text.format(**row) for _, text in _COLUMNS] for row in rows]
-        widths = [max(len(line[i]) for line in cells) for i in range(len(_COLUMNS))]
-        for line in cells:
-            first, *rest = (
-                text.ljust(width) if i == 0 else text.rjust(width)
-                for i, (text, width) in enumerate(zip(line, widths, strict=True))
-            )
-            yield "  ".join([first, *rest])
+    def header(self, names):
+        """Returns the first line of the table of files of these names."""
+        titles = [title.format(cores=self.cores) for title, _ in _COLUMNS]
+        # As wide as what is known beforehand: a line is shown as soon as its file is measured.
+        self._widths = [
+            max(map(len, (titles[0], *names))),
+            *(max(len(title), 7) for title in titles[1:]),
+        ]
+        return self._line(titles)
+
+    def line(self, row):
+        """Returns the line of a file that was measured, after `header`."""
+        return self._line([text.format(**row) for _, text in _COLUMNS])
+
+    def _line(self, cells):
+        first, *rest = zip(cells, self._widths, strict=True)
+        texts = [first[0].ljust(first[1]), *(text.rjust(width) for text, width in rest)]
+        return "  ".join(texts)
 
     def _run(self, path, count, threads):
         whole = -(-count // self.batch_size) * self.batch_size

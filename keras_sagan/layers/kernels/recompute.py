@@ -24,9 +24,11 @@ def recomputed(function, *tensors):
         def gradient(*upstream):
             with tf.control_dependencies(upstream), tf.GradientTape() as tape:
                 again = [tf.identity(tensor) for tensor in tensors]
-                tape.watch(again)
+                floating = [tensor for tensor in again if tensor.dtype.is_floating]
+                tape.watch(floating)
                 outputs = function(*again)
-            return tape.gradient(outputs, again, output_gradients=upstream)
+            gradients = iter(tape.gradient(outputs, floating, output_gradients=upstream))
+            return [next(gradients) if x.dtype.is_floating else None for x in again]
 
         with tf.control_dependencies(tensors):
             return function(*tensors), gradient
