@@ -4,15 +4,22 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 GO_ON = $(if $(wildcard runs/demo/config.yaml),--resume)
 
-.PHONY: demo test lint
+.PHONY: demo test test-all lint
 
 demo: $(INSTALLED)
 	$(BIN)/python train.py --config configs/paired_shapes.yaml --run-dir runs/demo $(GO_ON)
 	$(BIN)/python -m export runs/demo --overwrite
 	@echo "Pictures: runs/demo/samples; what attention looks at: runs/demo/attention"
 
-test: $(INSTALLED)  # two at a time, each in one thread
-	TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+# Two at a time, each in one thread.
+PYTEST = TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 $(BIN)/python -m pytest -n 2 \
+	--dist loadgroup
+
+test: $(INSTALLED)
+	$(PYTEST) -m 'not slow'
+
+test-all: $(INSTALLED)
+	$(PYTEST)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

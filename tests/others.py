@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 from keras import layers, ops
 
 from keras_sagan import layers as own
@@ -57,17 +58,17 @@ class TwoOutputs(layers.Layer):
         return inputs, 2.0 * inputs
 
 
-CASES = {
+CASES = {  # the first three are among the quick tests
     "weight standardisation": lambda: [
         Standardised(8, 3, padding="same"),
         layers.BatchNormalization(),
     ],
+    "a Lambda": lambda: [layers.Lambda(lambda x: ops.sin(3 * x)), layers.BatchNormalization()],
+    "a nested model": lambda: [_nested(), layers.ReLU()],
     "weight standardisation in spectral norm": lambda: [
         own.SpectralNorm(Standardised(8, 3, padding="same")),
         own.BatchNorm(),
     ],
-    "a Lambda": lambda: [layers.Lambda(lambda x: ops.sin(3 * x)), layers.BatchNormalization()],
-    "a nested model": lambda: [_nested(), layers.ReLU()],
     "two outputs": lambda: [TwoOutputs(), lambda pair: layers.Add()(list(pair))],
     **{
         f"a subclass of {base.__name__}": lambda make=make: [make(), layers.BatchNormalization()]
@@ -90,3 +91,6 @@ CASES = {
         halved(own.SpectralNorm)(layers.Conv2D(8, 3, padding="same")),
     ],
 }
+PARAMETERS = [
+    pytest.param(name, marks=[pytest.mark.slow] * (i >= 3)) for i, name in enumerate(CASES)
+]

@@ -28,6 +28,7 @@ TRAINING = (
     ],
     ids=["layers", "models", "data", "training"],
 )
+@pytest.mark.slow
 def test_the_tests_pass_on_jax_as_they_are(tests):
     process = run("-m", "pytest", "-q", *tests, env=JAX)
     assert process.returncode == 0, process.stdout + process.stderr
@@ -48,6 +49,7 @@ def check_same_history(found, expected, tolerance):
 
 
 @pytest.mark.parametrize("family", ["dcgan", "resnet"])
+@pytest.mark.slow
 def test_backends_agree_and_load_what_the_other_wrote(tmp_path, family):
     """From the same weights on the same batches, at a tenth of the paper's rates.
 

@@ -86,7 +86,7 @@ def test_dilated_transposed_convolutions_are_left_as_they_are():
         np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("name", others.CASES)
+@pytest.mark.parametrize("name", others.PARAMETERS)
 def test_layers_of_other_people_compute_what_they_compute(name):
     generator = others.generator_of(*others.CASES[name]())
     latent = RNG.normal(size=(3, 8)).astype("float32")

@@ -46,7 +46,7 @@ def run_tflite(folder, generator, signature, **inputs):
 
 
 @pytest.mark.parametrize("num_classes", [None, 3])
-@pytest.mark.parametrize("family", ["resnet", "dcgan"])
+@pytest.mark.parametrize("family", [pytest.param("resnet", marks=pytest.mark.slow), "dcgan"])
 def test_tflite_runs_without_tensorflow_and_agrees_with_keras(family, num_classes, tmp_path):
     generator = trained(family, num_classes)
     inputs = generator_inputs(generator, range(4))
@@ -67,7 +67,7 @@ def requests(seeds, labels, truncation):
 
 def test_a_seed_gives_the_same_picture_everywhere(tmp_path):
     """NumPy's latents in Keras, against the SavedModel and LiteRT, which make their own."""
-    generator = trained()
+    generator = trained("dcgan")
     seeds, labels = [0, 1, 7, 2**31 - 1], [0, 1, 2, 1]
     expected = sample(generator, seeds, labels, truncation=0.8)
     request = requests(seeds, labels, 0.8)
@@ -81,7 +81,7 @@ def test_a_seed_gives_the_same_picture_everywhere(tmp_path):
 
 
 def test_attend_gives_the_picture_and_its_maps(tmp_path):
-    generator = trained()
+    generator = trained("dcgan")
     request = requests([3, 4], [0, 2], 1.0)
     inputs = generator_inputs(generator, [3, 4], [0, 2])
     expected = models.with_attention_maps(generator).predict(inputs, verbose=0)
@@ -98,7 +98,7 @@ def test_signatures_share_their_weights():
 
 
 def test_no_trace_of_spectral_norm_stays(tmp_path):
-    normalized, plain = trained(), trained(spectral_norm=False)
+    normalized, plain = trained("dcgan"), trained("dcgan", spectral_norm=False)
     sizes = []
     for generator in (normalized, plain):
         (tmp_path / "g.tflite").write_bytes(convert_to_tflite(generator)[0])
@@ -108,7 +108,7 @@ def test_no_trace_of_spectral_norm_stays(tmp_path):
 
 
 def test_saved_model_takes_any_batch(tmp_path):
-    generator = trained()
+    generator = trained("dcgan")
     inputs = generator_inputs(generator, range(5))
     expected = generator.predict(inputs, verbose=0)
     write_saved_model(generator, str(tmp_path / "1"))
@@ -130,7 +130,7 @@ def test_saved_model_takes_one_truncation_or_one_a_picture(tmp_path):
     check_same_pictures(image.numpy(), expected[:1])
 
 
-@pytest.mark.parametrize("family", ["resnet", "dcgan"])
+@pytest.mark.parametrize("family", [pytest.param("resnet", marks=pytest.mark.slow), "dcgan"])
 def test_mixed_precision_is_exported_in_float32(family, tmp_path):
     """A training in mixed precision leaves the policy behind."""
     keras.config.set_dtype_policy("mixed_bfloat16")

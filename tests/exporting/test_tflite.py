@@ -24,7 +24,7 @@ CONFIGS = REPOSITORY / "configs"
 LEAST = {"float32": 60, "float16": 45, "dynamic_int8": 30, "int8": 28}
 
 
-@pytest.fixture(scope="module", params=["resnet", "dcgan"])
+@pytest.fixture(scope="module", params=[pytest.param("resnet", marks=pytest.mark.slow), "dcgan"])
 def generator(request):
     return trained(request.param)
 
@@ -68,6 +68,7 @@ def test_every_precision_is_true_to_keras(generator, precision):
         assert difference.max() <= 1 and (difference == 0).mean() >= equal
 
 
+@pytest.mark.slow
 def test_sizes_of_the_cifar10_configuration():
     generator = DCGANGenerator(image_size=32, num_classes=10, attention=(8,))
     rng = np.random.default_rng(0)
@@ -93,6 +94,7 @@ def test_a_file_of_a_larger_batch_draws_the_same(precision):
     assert psnr(generate(**inputs)["image"], expected) > LEAST[precision]
 
 
+@pytest.mark.slow
 def test_int8_leaves_in_float_what_it_would_ruin():
     """A layer after which one channel, which nothing uses, is far larger than all others."""
     generator = trained("dcgan", None)
@@ -148,7 +150,14 @@ def test_what_cannot_be_converted_is_named():
         convert_to_tflite(generator, batch_size=0)
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+# In the quick tests one of them all.
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem != "cifar10"))
+        for path in sorted(CONFIGS.glob("*.yaml"))
+    ],
+)
 def test_every_configuration_converts(path):
     model = config.load(path, ["model.width=8"]).model
     options = model.model_dump(exclude={"family"}, exclude_none=True)

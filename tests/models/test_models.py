@@ -14,8 +14,9 @@ from keras_sagan.models import (
     with_attention_maps,
 )
 
-SIZES = [("resnet", 32), ("resnet", 64), ("resnet", 128), ("resnet", 256)]
-SIZES += [("dcgan", 32), ("dcgan", 64), ("dcgan", 128)]
+SIZES = [("resnet", 32), ("dcgan", 32), ("dcgan", 64)]
+LARGE = [("resnet", 64), ("resnet", 128), ("resnet", 256), ("dcgan", 128)]
+SIZES += [pytest.param(*size, marks=pytest.mark.slow) for size in LARGE]
 RNG = np.random.default_rng(0)
 
 

@@ -19,9 +19,11 @@ def fit(backend, family, devices, loss):
 @pytest.mark.parametrize(
     ("backend", "family", "loss"),
     [
-        ("tensorflow", "resnet", "hinge"),
-        ("tensorflow", "resnet", "wasserstein"),
-        ("jax", "dcgan", "relativistic_average_hinge"),  # of the whole batch there
+        ("tensorflow", "dcgan", "wasserstein"),
+        pytest.param("tensorflow", "resnet", "hinge", marks=pytest.mark.slow),
+        pytest.param("tensorflow", "resnet", "wasserstein", marks=pytest.mark.slow),
+        # Of the whole batch there.
+        pytest.param("jax", "dcgan", "relativistic_average_hinge", marks=pytest.mark.slow),
     ],
 )
 def test_two_devices_train_as_one(backend, family, loss):

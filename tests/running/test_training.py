@@ -89,6 +89,7 @@ def test_mirrored_devices_train_a_run(tmp_path):
     assert Run(folder).checkpoint_steps() == [3, 6]
 
 
+@pytest.mark.slow
 def test_only_the_last_checkpoints_are_kept(tmp_path):
     folder = tmp_path / "run"
     process = run_here(*train_arguments(folder, "checkpoints.every=1", "checkpoints.keep=2"))
@@ -116,6 +117,7 @@ def start(*arguments):
     )
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path):
     """SIGKILL between two checkpoints, then --resume, against a run that was left alone."""
     options = ["train.deterministic=true", "train.steps=40", "checkpoints.every=10"]
@@ -143,7 +145,9 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path):
     assert ours[-1]["generator_loss"] == theirs[-1]["generator_loss"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_signals_save_and_leave(tmp_path, number):
     folder = tmp_path / "run"
     command = train_arguments(folder, "checkpoints.every=100000", "train.steps=100000")
@@ -159,6 +163,7 @@ def test_signals_save_and_leave(tmp_path, number):
     assert Run(folder).last_step() == step + 3
 
 
+@pytest.mark.slow
 def test_time_can_be_limited(tmp_path):
     folder = tmp_path / "run"
     limits = ["train.steps=100000", "train.max_minutes=0.1"]
@@ -224,6 +229,7 @@ def test_a_run_without_a_checkpoint_starts_again(finished, tmp_path):
     assert [row["step"] for row in rows(folder)] == ["2", "3"]
 
 
+@pytest.mark.slow
 def test_a_partial_checkpoint_does_not_count(finished, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished[0], folder)
@@ -252,6 +258,7 @@ def test_bad_input_leaves_nothing_behind(tmp_path, arguments, parts):
     assert not folder.exists()
 
 
+@pytest.mark.slow
 def test_a_folder_of_images_trains_and_lists_what_it_skipped(tmp_path):
     pictures = tmp_path / "pictures"
     for name in ("cat", "dog"):

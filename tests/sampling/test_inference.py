@@ -79,7 +79,7 @@ def test_an_update_takes_over_all_weights(family, num_classes):
     assert np.abs(before - expected).mean() > 0.1
 
 
-@pytest.mark.parametrize("name", others.CASES)
+@pytest.mark.parametrize("name", others.PARAMETERS)
 def test_layers_of_other_people_compute_what_they_compute(name):
     generator = others.generator_of(*others.CASES[name]())
     latent = np.random.default_rng(1).normal(size=(3, 8)).astype("float32")

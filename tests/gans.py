@@ -1,0 +1,46 @@
+"""A small GAN, and pictures to train it on."""
+
+import itertools
+
+import keras
+import numpy as np
+
+import keras_sagan
+from keras_sagan import models
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, size=(64, 32, 32, 3)).astype("uint8")
+LABELS = RNG.integers(0, 3, size=64).astype("int32")
+
+
+def make_gan(num_classes=3, loss="hinge", compile=True, seed=0, **options):
+    keras.utils.set_random_seed(1)
+    shared = {"image_size": 32, "num_classes": num_classes, "width": 8, "attention": (8,)}
+    gan = keras_sagan.GAN(
+        models.DCGANGenerator(latent_dim=16, **shared),
+        models.DCGANDiscriminator(**shared),
+        seed=seed,
+    )
+    if compile:
+        gan.compile(loss=loss, **options)
+    return gan
+
+
+def dataset(batch=8, labels=True, first=0):
+    """Endless batches, from one on."""
+    if keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        data = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS) if labels else IMAGES)
+        return data.repeat().batch(batch, drop_remainder=True).skip(first)
+    arrays = (IMAGES, LABELS) if labels else (IMAGES,)
+    rows = (np.arange(i * batch, (i + 1) * batch) % len(IMAGES) for i in itertools.count(first))
+    return (tuple(array[i] for array in arrays) for i in rows)
+
+
+def weights_of(model):
+    return [np.array(w) for w in model.get_weights()]
+
+
+def one_step(gan, labels=True):
+    gan.fit(dataset(labels=labels), steps_per_epoch=1, verbose=0)
