@@ -255,9 +255,7 @@ def _with_loss_scale(optimizer, model):
 
 
 def _copy_of(model):
-    # Of Keras's own classes layer by layer, since their layers need not be registered.
-    is_plain = type(model).__module__.partition(".")[0] == "keras"
-    copy = copy_of(model) if is_plain else type(model).from_config(model.get_config())
+    copy = copy_of(model)
     copy.set_weights(model.get_weights())
     return copy
 

@@ -199,7 +199,8 @@ def _is_plain(layer):
 
 
 def _doubles(layer):
-    return layer.size == (2, 2) and layer.interpolation == "nearest"
+    options = (layer.size, layer.interpolation, layer.data_format)
+    return options == ((2, 2), "nearest", "channels_last")
 
 
 def _add_kernel(layer, name, shape):
@@ -263,7 +264,7 @@ def _upsample_conv(layer, precision, x, **kwargs):
 @_rule(layers.Conv2D, Conv2D)
 def _conv_in_parts(layer, precision, x, **kwargs):
     kernels = _split(np.asarray(layer.kernel))
-    if len(kernels) == 1 or layer.groups > 1:
+    if len(kernels) == 1 or layer.groups > 1 or layer.data_format != "channels_last":
         return copied(layer, x)
     biases = np.array_split(_bias(layer), len(kernels))
     parts = []

@@ -117,16 +117,17 @@ def _write(run, folder, precisions, batch_size):
 
 
 def _description(generator):
-    size, classes = generator.output.shape[1], getattr(generator, "num_classes", None)
-    text = f"A keras-sagan generator of {size} x {size} pictures"
+    _, height, width, _ = generator.output.shape
+    classes = getattr(generator, "num_classes", None)
+    text = f"A keras-sagan generator of {height} x {width} pictures"
     return f"{text} of {classes} classes." if classes else f"{text}."
 
 
 def _signatures(generator):
     """The inputs and outputs of each signature."""
-    size, latent_dim = generator.output.shape[1], generator.input["latent"].shape[1]
+    latent_dim = generator.input["latent"].shape[1]
     num_classes = getattr(generator, "num_classes", None)
-    image = {"shape": ["batch", size, size, 3]}
+    image = {"shape": ["batch", *generator.output.shape[1:]]}
     picture = {"image": {"dtype": "uint8", **image}}
     label = {"dtype": "int32", "shape": ["batch"], "range": [0, (num_classes or 0) - 1]}
     labels = {"label": label} if num_classes else {}

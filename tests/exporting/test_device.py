@@ -57,6 +57,7 @@ LAYERS = {
     "upsampling": lambda: keras.layers.UpSampling2D(),
     "upsampling by 3": lambda: keras.layers.UpSampling2D(3),
     "bilinear upsampling": lambda: keras.layers.UpSampling2D(interpolation="bilinear"),
+    "upsampling of channels first": lambda: keras.layers.UpSampling2D(data_format="channels_first"),
     "grouped convolution": lambda: keras.layers.Conv2D(6, 3, groups=2),
 }
 

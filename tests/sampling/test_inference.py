@@ -107,3 +107,23 @@ def test_a_layer_that_does_not_tell_its_arguments_is_named():
     generator = others.generator_of(Scaled(np.float32(2)))
     with pytest.raises(ValueError, match="my_scale cannot be copied: Scaled needs a get_config"):
         InferenceModel(generator)
+
+
+def test_layers_in_a_wrapper_are_float32_too():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        generator = others.generator_of(keras.layers.TimeDistributed(keras.layers.Dense(8)))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    layers = list(inference_model(generator)._flatten_layers())
+    assert {layer.compute_dtype for layer in layers} == {"float32"}
+
+
+def test_a_layer_in_a_wrapper_that_does_not_tell_its_arguments_is_named():
+    class Scaled(keras.layers.Dense):
+        def __init__(self, size, factor):
+            super().__init__(size, name="my_scale")
+
+    wrapper = keras.layers.TimeDistributed(Scaled(8, np.float32(2)))
+    with pytest.raises(ValueError, match="my_scale cannot be copied: Scaled needs a get_config"):
+        InferenceModel(others.generator_of(wrapper))
