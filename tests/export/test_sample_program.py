@@ -6,6 +6,7 @@ import zipfile
 
 import keras
 import numpy as np
+import others
 import pytest
 import tensorflow as tf
 from generators import check_same_pictures, trained
@@ -15,6 +16,7 @@ from programs import run
 from keras_sagan import models
 from keras_sagan.exporting import convert_to_tflite
 from keras_sagan.exporting.metadata import add_metadata
+from keras_sagan.layers import SelfAttention2D
 from keras_sagan.sampling import generator_inputs, latents, sample, to_uint8
 
 pytest.importorskip("ai_edge_litert")
@@ -189,8 +191,8 @@ def test_attention_shows_where_the_location_looks(name, generators, files):
             scale = heat[outside].max() / here[outside].max()
             np.testing.assert_allclose(heat[outside], scale * here[outside], atol=2)
             # Other locations look elsewhere, so that a wrong one would be noticed.
-            others = np.delete(np.abs(large - here).max(axis=(1, 2)), row * size + left)
-            assert scale > 100 and np.median(scale * others) > 10
+            elsewhere = np.delete(np.abs(large - here).max(axis=(1, 2)), row * size + left)
+            assert scale > 100 and np.median(scale * elsewhere) > 10
 
 
 def test_maps_need_not_be_square():
@@ -204,6 +206,31 @@ def test_maps_need_not_be_square():
     assert (tile[8, 20:24] == 255).all() and (tile[11, 20:24] == 255).all()  # its box
     heat = tile[..., 0].astype(int) - tile[..., 2]
     assert heat[14, 30] == heat.max() > 100 and heat[:4].max() == heat[:, :16].max() == 0
+
+
+def test_a_file_of_pictures_that_are_not_square(tmp_path):
+    """Of 16x32, each of whose pixels looks at 4x8 keys."""
+    generator = others.generator_of(SelfAttention2D(pool_size=4, name="looks"), size=(16, 32))
+    path, out = tmp_path / "wide.tflite", tmp_path / "wide.png"
+    file, _ = convert_to_tflite(generator)
+    path.write_bytes(add_metadata(file, "wide", "Draws.", None, models.map_shapes(generator)))
+    process = program(path, "--seed", 3, "--count", 1, "--attention", 9, 22, "--out", out)
+    assert process.returncode == 0, process.stderr
+    page = np.asarray(Image.open(out))
+    assert page.shape == (64, 128 + 2 + 128, 3)  # four by four pixels each
+    latent = {"latent": latents.numpy_normal([3], 8)}
+    expected = models.with_attention_maps(generator).predict(latent, verbose=0)
+    check_same_pictures(page[::4, :128:4], np.asarray(to_uint8(expected["output"]))[0])
+    tile = page[::4, 130::4].astype(float)
+    assert (tile[9:11, 22:24] == 255).all()  # the box
+    keys = expected["looks"][0, 9 * 32 + 22].reshape(1, 4, 8, 1)
+    large = tf.image.resize(keys / keys.max(), (16, 32))[0, ..., 0].numpy()
+    outside = np.ones((16, 32), bool)
+    outside[9:11, 22:24] = False
+    heat = (tile[..., 0] - tile[..., 2])[outside]
+    # Both of the colours are rounded down.
+    np.testing.assert_allclose(heat, 165 * large[outside], atol=2)
+    assert heat.std() > 10
 
 
 MISTAKES = {
