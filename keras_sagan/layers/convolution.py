@@ -1,4 +1,4 @@
-"""Convolutions that train fast on small maps, on CPUs."""
+"""Convolutions that take what suits the device from `kernels`."""
 
 import keras
 from keras import ops
