@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import shutil
 import zipfile
 
@@ -110,7 +111,15 @@ def test_the_manifest_holds(exported):
             for key, spec in specs.items():
                 assert said[key]["dtype"] == spec.dtype.name
                 if spec.shape.rank is not None:  # truncation may be a scalar or one a picture
-                    assert len(said[key]["shape"]) == spec.shape.rank
+                    sizes = ["batch" if size is None else size for size in spec.shape]
+                    assert said[key]["shape"] == sizes
+    maps = [said for said in contract["outputs"].values() if "keys" in said]
+    assert maps and all(
+        said["shape"][1:] == [math.prod(said["queries"]), math.prod(said["keys"])] for said in maps
+    )
+    for name in FILES:  # by which the sampler finds where the maps lie
+        sizes = json.loads(zipfile.ZipFile(source.export / name).read("attention.json"))
+        assert list(sizes.values()) == [{k: said[k] for k in ("queries", "keys")} for said in maps]
 
 
 def test_another_export_is_replaced_only_if_told(run_copy):
