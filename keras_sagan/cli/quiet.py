@@ -3,18 +3,19 @@
 import contextlib
 import os
 import re
-import signal
 import sys
 import time
 
-# Of a machine without a GPU or its drivers, of plug-ins that register twice, of features of the
-# CPU. They are written in C++, before a program can set a level.
+# What C++ writes before it knows of TF_CPP_MIN_LOG_LEVEL: information, which the level would hide;
+# plug-ins that register twice; and that a machine without a GPU has none.
 _SAYS_NOTHING = re.compile(
-    rb"WARNING: All log messages before absl::InitializeLog"
-    rb"|^[IWE]\d{4} .*(cudart_stub|cuda_platform|cuda_executor|cuda_diagnostics|cuda_fft"
-    rb"|cuda_dnn|cuda_blas|computation_placer|gpu_device|cpu_feature_guard|port|util)\.cc:"
-    rb"|^To enable the following instructions"
-    rb"|^INFO: Created TensorFlow Lite XNNPACK delegate for CPU"
+    rb"WARNING: All log messages before absl::InitializeLog\(\) is called"
+    rb"|I\d{4} [^\]]*\.cc:\d+\] "
+    rb"|To enable the following instructions: "
+    rb"|[WE]\d{4} .*\] Unable to register cu\w+ factory: .* has already been registered"
+    rb"|[WE]\d{4} .*\] computation placer already registered"
+    rb"|E\d{4} .*\] failed call to cuInit: .*(UNKNOWN ERROR \(303\)|CUDA_ERROR_NO_DEVICE)"
+    rb"|INFO: Created TensorFlow Lite XNNPACK delegate for CPU"
 )
 
 
@@ -23,27 +24,32 @@ def start_backend():
     with startup_lines_dropped():
         import keras
 
-        if keras.config.backend() == "tensorflow":
+        # Keras imports it on JAX too, where it is installed: at the first seed or saved model.
+        with contextlib.suppress(ImportError):
             import tensorflow as tf
 
-            tf.config.list_physical_devices()  # looks for GPUs, and says so if there are none
+            if keras.config.backend() == "tensorflow":
+                tf.config.list_physical_devices()  # looks for GPUs, and says if there are none
 
 
 @contextlib.contextmanager
 def startup_lines_dropped():
     """Drops lines that say nothing from standard error; all others pass.
 
-    A process of its own passes them on, so that they arrive even if this one crashes.
+    A process of its own passes them on, so that they arrive even if this one crashes. Whoever sets
+    TF_CPP_MIN_LOG_LEVEL to 0 or 1 gets all lines.
     """
+    wanted = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2") in ("0", "1")
     # Not on Windows; nor if TensorFlow has started, with threads that a fork would lose.
-    if not hasattr(os, "fork") or "tensorflow" in sys.modules:
+    possible = hasattr(os, "fork") and "tensorflow" not in sys.modules and sys.stderr is not None
+    if wanted or not possible:
         yield
         return
     sys.stderr.flush()
     errors, (reading, writing) = os.dup(2), os.pipe()
     child = os.fork()
     if child == 0:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C comes to both
+        os.setsid()  # what stops the program must not stop its last words, as Ctrl-C would
         os.close(writing)
         _pass_on(reading, errors)
     os.dup2(writing, 2)
@@ -63,7 +69,7 @@ def _pass_on(reading, errors):
     try:
         with open(reading, "rb") as lines, open(errors, "wb", buffering=0) as out:  # noqa: PTH123
             for line in lines:
-                if not _SAYS_NOTHING.search(line):
+                if not _SAYS_NOTHING.match(line):
                     out.write(line)
     finally:
         os._exit(0)

@@ -96,7 +96,10 @@ def _dataset(source, batch_size, read, first_step):
         specs.append(tf.TensorSpec((batch_size,), tf.int32))
 
     def load(step):
-        values = tf.numpy_function(read_or_note, [step], [spec.dtype for spec in specs])
+        # Not stateful: a batch depends on its step alone. TensorFlow would read one at a time in a
+        # deterministic run, and say so with an error.
+        types = [spec.dtype for spec in specs]
+        values = tf.numpy_function(read_or_note, [step], types, stateful=False)
         values = [
             tf.ensure_shape(value, spec.shape) for value, spec in zip(values, specs, strict=True)
         ]

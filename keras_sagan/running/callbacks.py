@@ -126,12 +126,14 @@ class SampleSheets:
         chosen = np.arange(0, len(images), self._columns)[:6]
         labels = None if self._labels is None else self._labels[chosen]
         inputs = generator_inputs(self._gan.sampler, self._seeds[chosen], labels)
-        # `predict` would divide the pictures among the devices of training.
+        # `predict` would divide the pictures among the devices of training; this gives all of
+        # them for each device, one after the other.
         outputs = self._maps_model.predict_on_batch(inputs)
         outputs.pop("output")
         shapes = map_shapes(self._gan.sampler)
         for name, maps in outputs.items():
             paths.append(self._attention / f"{step:08d}_{name}.png")
+            maps = maps[: len(chosen)]
             sheets.attention_sheet(images[chosen], maps, *shapes[name]).save(paths[-1])
         return paths
 

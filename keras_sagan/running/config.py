@@ -190,7 +190,7 @@ def _first_error(error):
     if kind is not None:
         rest = rest[1:]  # the name of the kind
     # Positions inside a union's alternatives are of no use to a reader.
-    location = [section, *(part for part in rest if isinstance(part, str))][:2]
+    location = [str(section), *(part for part in rest if isinstance(part, str))][:2]
     name = ".".join(location)
     if first["type"] == "extra_forbidden":
         return _unknown(location, kind)

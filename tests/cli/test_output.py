@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from programs import REPOSITORY, run, train_arguments
+from programs import JAX, REPOSITORY, run, train_arguments
 
 pytestmark = pytest.mark.xdist_group("output")  # one run for all
 
@@ -56,20 +56,66 @@ def test_exporting_shows_its_table(trained_run):
 
 
 @pytest.mark.slow
-def test_mixed_precision_is_quiet(tmp_path):
-    folder = tmp_path / "run"
-    check_quiet(run(*train_arguments(folder, "train.precision=mixed_bfloat16")))
+@pytest.mark.parametrize(
+    "assignment", ["train.precision=mixed_bfloat16", "train.deterministic=true"]
+)
+def test_other_ways_to_train_are_quiet(tmp_path, assignment):
+    check_quiet(run(*train_arguments(tmp_path / "run", assignment)))
 
 
-START = """
-import os, sys, warnings
+@pytest.mark.slow
+def test_jax_is_quiet_where_keras_finds_tensorflow(tmp_path):
+    check_quiet(run(*train_arguments(tmp_path / "run"), env=JAX))
+    sample = ("-m", "keras_sagan.cli", "sample", tmp_path / "run", "--out", tmp_path / "x.png")
+    check_quiet(run(*sample, env=JAX))
+
+
+TWO_DEVICES = """
+import sys
+from keras_sagan.cli import quiet, train
+from keras_sagan.cli.program import run_alone
+
+quiet.start_backend()
+import tensorflow as tf
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+sys.exit(run_alone(train))
+"""
+
+
+@pytest.mark.slow
+def test_two_devices_write_their_sheets_and_are_quiet(tmp_path):
+    (tmp_path / "two.py").write_text(TWO_DEVICES)
+    arguments = train_arguments(tmp_path / "run")[1:]
+    env = {"PYTHONPATH": str(REPOSITORY), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    process = run(tmp_path / "two.py", *arguments, "--strategy", "mirrored", env=env)
+    check_quiet(process)
+    assert ", 2 devices, " in process.stdout
+    assert len(list((tmp_path / "run" / "attention").iterdir())) == 2
+
+
+NOTHING = """\
+WARNING: All log messages before absl::InitializeLog() is called are written to STDERR
+I0000 00:00:1.2 99 cudart_stub.cc:31] Could not find cuda drivers on your machine
+E0000 00:00:1.2 99 cuda_platform.cc:52] failed call to cuInit: INTERNAL: UNKNOWN ERROR (303)
+"""
+ERRORS = """\
+E0000 00:00:1.2 99 gpu_kernel.cc:7] a real error
+E0000 00:00:1.2 99 export.cc:7] cannot write the file
+W0000 00:00:1.2 99 gpu_device.cc:9] Cannot dlopen some GPU libraries.
+E0000 00:00:1.2 99 cuda_dnn.cc:9] Loaded runtime CuDNN library: 8.0 but source was compiled with 9
+E0000 00:00:1.2 99 cuda_platform.cc:52] failed call to cuInit: CUDA_ERROR_SYSTEM_DRIVER_MISMATCH
+"""
+START = f"""
+import os, subprocess, sys, warnings
 from keras_sagan.cli import quiet
 
 with quiet.startup_lines_dropped():
-    os.write(2, b"I0000 00:00:1.2 99 cudart_stub.cc:31] Could not find cuda drivers\\n")
-    os.write(2, b"E0000 00:00:1.2 99 gpu_kernel.cc:7] a real error\\n")
+    os.write(2, {(NOTHING + ERRORS).encode()})
+    subprocess.run([sys.executable, "-c", "import os; os.write(2, b'of a child')"])
     warnings.warn("a real warning")
-    {}
+    {{}}
 print("after", file=sys.stderr)
 """
 
@@ -86,9 +132,9 @@ def test_errors_and_warnings_pass_and_survive_a_crash(ending, code):
         timeout=60,
     )
     assert process.returncode == code
-    assert "cudart_stub" not in process.stderr
-    assert "gpu_kernel.cc:7] a real error" in process.stderr
-    assert "a real warning" in process.stderr
+    assert not set(NOTHING.splitlines()) & set(process.stderr.splitlines())
+    assert process.stderr.startswith(ERRORS)
+    assert "of a child" in process.stderr and "a real warning" in process.stderr
     if code == 0:
         assert process.stderr.endswith("after\n")
     elif code == 1:
@@ -101,3 +147,8 @@ def test_no_start_is_waited_for_where_nothing_starts():
     process = run("-X", "importtime", "-m", "keras_sagan.cli", "sample", "--help")
     assert process.returncode == 0
     assert " tensorflow\n" not in process.stderr and " keras\n" not in process.stderr
+
+
+def test_whoever_lowers_the_level_reads_all():
+    process = run("-c", START.format("pass"), env={"TF_CPP_MIN_LOG_LEVEL": "0"})
+    assert process.stderr.startswith(NOTHING + ERRORS)

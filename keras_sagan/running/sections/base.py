@@ -17,7 +17,12 @@ class Section(pydantic.BaseModel):
 
 
 class ModelSection(Section):
-    """The two networks. A family says its name, its image sizes, and what keys it has besides."""
+    """The two networks.
+
+    A family says its name, its image sizes, what keys it has besides, and by a method `classes()`
+    which classes its generator and its discriminator are of, importing them there: Keras takes
+    seconds.
+    """
 
     family: str
     image_size: int
@@ -29,6 +34,10 @@ class ModelSection(Section):
     attention: list[Positive] | None = None
     spectral_norm: bool = True
 
+    def classes(self):
+        """Returns those of generator and discriminator, imported here: Keras takes seconds."""
+        raise NotImplementedError
+
     def networks(self, synchronized=False):
         """Returns the generator and the discriminator.
 
@@ -38,9 +47,7 @@ class ModelSection(Section):
         Raises:
             ValueError: Values that do not go together.
         """
-        from keras_sagan.models import FAMILIES
-
-        generator, discriminator = FAMILIES[self.family]
+        generator, discriminator = self.classes()
         shared = self.model_dump(exclude={"family", "latent_dim"}, exclude_none=True)
         return (
             generator(latent_dim=self.latent_dim, synchronized=synchronized, **shared),
@@ -49,12 +56,12 @@ class ModelSection(Section):
 
 
 class LossSection(Section):
-    """The adversarial loss. A loss says its name, and its arguments if it has any."""
+    """The adversarial loss. A loss says its name, that of its function, and the arguments."""
 
     name: str
 
     def loss(self):
         """Returns the `AdversarialLoss`."""
-        from keras_sagan.adversarial.losses import LOSSES
+        from keras_sagan.adversarial import losses
 
-        return LOSSES[self.name](**self.model_dump(exclude={"name"}))
+        return getattr(losses, self.name)(**self.model_dump(exclude={"name"}))

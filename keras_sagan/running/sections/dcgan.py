@@ -10,3 +10,8 @@ class DCGAN(ModelSection):
 
     family: Literal["dcgan"]
     image_size: Literal[32, 64, 128]
+
+    def classes(self):
+        from keras_sagan.models import DCGANDiscriminator, DCGANGenerator
+
+        return DCGANGenerator, DCGANDiscriminator

@@ -10,3 +10,8 @@ class ResNet(ModelSection):
 
     family: Literal["resnet"]
     image_size: Literal[32, 64, 128, 256]
+
+    def classes(self):
+        from keras_sagan.models import ResNetDiscriminator, ResNetGenerator
+
+        return ResNetGenerator, ResNetDiscriminator
