@@ -11,9 +11,9 @@ demo: $(INSTALLED)
 	$(BIN)/python -m export runs/demo --overwrite
 	@echo "Pictures: runs/demo/samples; what attention looks at: runs/demo/attention"
 
-# Two at a time, each in one thread.
+# Two files at a time, each in one thread: what a file makes once is made once.
 PYTEST = TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 $(BIN)/python -m pytest -n 2 \
-	--dist loadgroup
+	--dist loadfile
 
 test: $(INSTALLED)
 	$(PYTEST) -m 'not slow'

@@ -10,6 +10,7 @@ import resource
 import sys
 import time
 from importlib import metadata
+from pathlib import Path
 
 PACKAGES = ("keras", "tensorflow", "jax", "torch", "torchvision", "numpy", "pillow")
 
@@ -43,8 +44,11 @@ def take_turns(prepare):
 
 
 def _resident_peak():
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux, where getrusage includes what the parent held
+        peak = next(x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
+        return 1024 * int(peak.split()[1])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS: bytes
 
 
 def _versions():

@@ -62,6 +62,7 @@ def test_averaged_statistics_forget_where_they_began():
     assert np.median(np.array(average) / np.array(live)) < 3
 
 
+@pytest.mark.slow
 def test_compiling_again_keeps_the_averages():
     gan = make_gan()
     gan.fit(dataset(), steps_per_epoch=2, verbose=0)

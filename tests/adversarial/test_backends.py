@@ -10,7 +10,7 @@ from keras_sagan.running.run_folder import Run
 # Of the tests of training: one of each thing that a backend does in its own way.
 TRAINING = (
     "follow_the_rule or discriminator_steps or mixed_bfloat16 or update[wasserstein] or "
-    "gradient_penalty or cannot_be_split or several_steps or any_layers"
+    "gradient_penalty or cannot_be_split or several_steps or any_layers or regularizers or fakes"
 )
 
 
@@ -19,12 +19,8 @@ TRAINING = (
     [
         ["tests/layers"],
         ["tests/models", "tests/adversarial/test_losses.py", "tests/sampling/test_latents.py"],
-        [
-            "tests/data/test_pipeline.py",
-            "tests/adversarial/test_gan.py",
-            "-k",
-            f"pipeline or {TRAINING}",
-        ],
+        ["tests/data/test_pipeline.py", "tests/sampling/test_draws.py"],
+        ["tests/adversarial", "--ignore=tests/adversarial/test_backends.py", "-k", TRAINING],
     ],
     ids=["layers", "models", "data", "training"],
 )

@@ -41,6 +41,7 @@ def test_models_must_agree_on_labels():
         one_step(make_gan(), labels=False)
 
 
+@pytest.mark.slow
 def test_without_classes_labels_are_left_out():
     logits = []
     for labels in (True, False):
@@ -50,6 +51,7 @@ def test_without_classes_labels_are_left_out():
     np.testing.assert_allclose(logits[0], logits[1], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_float_arrays_train_as_uint8_datasets_do():
     expected = make_gan().fit(dataset(), steps_per_epoch=3, verbose=0).history
     gan = make_gan()

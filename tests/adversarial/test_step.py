@@ -133,6 +133,7 @@ def test_batch_statistics_keep_real_and_fake_apart():
     np.testing.assert_allclose(logits[0], expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_seed_decides_the_latents():
     losses_of = {}
     for seed in (0, 0, 1):
@@ -153,6 +154,7 @@ def test_several_steps_an_execution_are_the_same_steps():
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_fit_in_parts_equals_fit_at_once():
     """Keras by itself puts the averages in the place of the weights at the end of each fit."""
     at_once, in_parts = make_gan(), make_gan()

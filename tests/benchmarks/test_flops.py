@@ -42,6 +42,7 @@ for name, make in LAYERS.items():
 """
 
 
+@pytest.mark.slow
 def test_layers_are_counted_as_xla_counts_them():
     process = subprocess.run(
         [sys.executable, "-c", XLA],

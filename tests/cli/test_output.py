@@ -6,8 +6,6 @@ import sys
 import pytest
 from programs import JAX, REPOSITORY, run, train_arguments
 
-pytestmark = pytest.mark.xdist_group("output")  # one run for all
-
 
 @pytest.fixture(scope="module")
 def trained_run(tmp_path_factory):

@@ -7,8 +7,6 @@ from PIL import Image
 from programs import run
 from serving import MODELS, call, read_png
 
-pytestmark = pytest.mark.xdist_group("serving")  # what is made once
-
 # The start of a program that cannot import some packages: Python stops at None.
 REFUSE = "import runpy, sys; sys.modules.update(dict.fromkeys({}))\n"
 WITHOUT_TENSORFLOW = REFUSE.format(("tensorflow", "tensorflow_serving", "grpc", "keras_sagan"))

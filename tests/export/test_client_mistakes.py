@@ -4,8 +4,6 @@ import pytest
 from programs import run
 from serving import call, check_refused
 
-pytestmark = pytest.mark.xdist_group("serving")  # what is made once
-
 
 def test_the_grpc_client_without_a_server_ends_in_one_line(closed_port, tmp_path):
     url = f"grpc://localhost:{closed_port}"

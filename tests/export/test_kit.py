@@ -12,8 +12,6 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from keras_sagan.exporting.warmup import BATCH_SIZES
 
-pytestmark = pytest.mark.xdist_group("serving")  # what is made once
-
 
 def batching_parameters():
     """The message of batching.config, which tensorflow-serving-api leaves out."""

@@ -20,7 +20,6 @@ from keras_sagan.layers import SelfAttention2D
 from keras_sagan.sampling import generator_inputs, latents, sample, to_uint8
 
 pytest.importorskip("ai_edge_litert")
-pytestmark = pytest.mark.xdist_group("sample_program")  # what is made once
 
 SIZE = 32
 CLASSES = ["cat", "Dogge, groß", "eel"]

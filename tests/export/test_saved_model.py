@@ -12,8 +12,6 @@ from tensorflow_serving.apis import (
 
 from keras_sagan.exporting.warmup import BATCH_SIZES
 
-pytestmark = pytest.mark.xdist_group("serving")  # what is made once
-
 # The start of a program that cannot import some packages: Python stops at None.
 REFUSE = "import runpy, sys; sys.modules.update(dict.fromkeys({}))\n"
 WITHOUT_KERAS = REFUSE.format(("keras", "keras_sagan"))

@@ -23,7 +23,6 @@ from keras_sagan.sampling import generator_inputs
 pytest.importorskip("ai_edge_litert")
 pytest.importorskip("ai_edge_quantizer")
 pytest.importorskip("tensorflow_serving")
-pytestmark = pytest.mark.xdist_group("export")  # what is made once
 
 FILES = {f"generator_{precision}.tflite" for precision in PRECISIONS}
 

@@ -10,7 +10,6 @@ from keras_sagan.exporting import convert_to_tflite
 from keras_sagan.exporting.metadata import add_metadata
 
 litert = pytest.importorskip("ai_edge_litert.interpreter")
-pytestmark = pytest.mark.xdist_group("metadata")  # what is made once
 
 LABELS = ["cat", "Dogge, groß", "0"]
 VALUE_LABELS = 3  # TENSOR_VALUE_LABELS of the enum AssociatedFileType

@@ -45,7 +45,7 @@ def run_tflite(folder, generator, signature, **inputs):
     return dict(np.load(files[1])), process.stdout
 
 
-@pytest.mark.parametrize("num_classes", [None, 3])
+@pytest.mark.parametrize("num_classes", [pytest.param(None, marks=pytest.mark.slow), 3])
 @pytest.mark.parametrize("family", [pytest.param("resnet", marks=pytest.mark.slow), "dcgan"])
 def test_tflite_runs_without_tensorflow_and_agrees_with_keras(family, num_classes, tmp_path):
     generator = trained(family, num_classes)
@@ -91,12 +91,14 @@ def test_attend_gives_the_picture_and_its_maps(tmp_path):
     check_same_pictures(outputs["image"], np.asarray(to_uint8(expected["output"])))
 
 
+@pytest.mark.slow
 def test_signatures_share_their_weights():
     generator = models.ResNetGenerator(image_size=32, latent_dim=16, width=32)
     weights = 4 * generator.count_params()
     assert 0.98 * weights < len(convert_to_tflite(generator)[0]) < 1.1 * weights
 
 
+@pytest.mark.slow
 def test_no_trace_of_spectral_norm_stays(tmp_path):
     normalized, plain = trained("dcgan"), trained("dcgan", spectral_norm=False)
     sizes = []
@@ -119,6 +121,7 @@ def test_saved_model_takes_any_batch(tmp_path):
         np.testing.assert_allclose(image, expected[:count], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_saved_model_takes_one_truncation_or_one_a_picture(tmp_path):
     generator = trained(num_classes=None)
     expected = np.concatenate([sample(generator, [5], truncation=t) for t in (0.5, 1.0)])
@@ -131,6 +134,7 @@ def test_saved_model_takes_one_truncation_or_one_a_picture(tmp_path):
 
 
 @pytest.mark.parametrize("family", [pytest.param("resnet", marks=pytest.mark.slow), "dcgan"])
+@pytest.mark.slow
 def test_mixed_precision_is_exported_in_float32(family, tmp_path):
     """A training in mixed precision leaves the policy behind."""
     keras.config.set_dtype_policy("mixed_bfloat16")

@@ -159,7 +159,7 @@ def test_impossible_sizes_are_named(model, message):
         model()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [pytest.param("resnet", marks=pytest.mark.slow), "dcgan"])
 def test_saving(family, tmp_path):
     for model in (
         FAMILIES[family][0](image_size=32, num_classes=3, latent_dim=8, width=8, attention=(8,)),

@@ -19,7 +19,6 @@ def fit(backend, family, devices, loss):
 @pytest.mark.parametrize(
     ("backend", "family", "loss"),
     [
-        ("tensorflow", "dcgan", "wasserstein"),
         pytest.param("tensorflow", "resnet", "hinge", marks=pytest.mark.slow),
         pytest.param("tensorflow", "resnet", "wasserstein", marks=pytest.mark.slow),
         # Of the whole batch there.
