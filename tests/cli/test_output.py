@@ -82,7 +82,6 @@ sys.exit(run_alone(train))
 """
 
 
-@pytest.mark.slow
 def test_two_devices_write_their_sheets_and_are_quiet(tmp_path):
     (tmp_path / "two.py").write_text(TWO_DEVICES)
     arguments = train_arguments(tmp_path / "run")[1:]

@@ -82,6 +82,7 @@ def test_sheets_draw_the_saved_generator(finished, tmp_path):
         np.testing.assert_array_equal(np.asarray(image), np.asarray(sheet(images, 3)))
 
 
+@pytest.mark.slow
 def test_mirrored_devices_train_a_run(tmp_path):
     folder = tmp_path / "run"
     process = run(*train_arguments(folder), "--strategy", "mirrored")
