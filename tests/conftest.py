@@ -1,9 +1,12 @@
+import fcntl
 import os
+import pickle
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import pytest
+from programs import run, train_arguments
 
 
 @pytest.fixture(autouse=True)
@@ -13,3 +16,22 @@ def fixed_seed_and_policy():
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory):
+    """A finished run of six steps, and its process. Tests leave the run as it is.
+
+    The first process of pytest that needs it makes it, for all of them.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder, result = shared / "trained" / "run", shared / "trained.pickle"
+    with (shared / "trained.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not result.exists():
+            result.write_bytes(pickle.dumps(run(*train_arguments(folder))))
+    process = pickle.loads(result.read_bytes())
+    assert process.returncode == 0, process.stderr
+    return folder, process

@@ -1,16 +1,13 @@
-"""All that the programs write: what a person needs, and no line of TensorFlow's start."""
+"""All that the programs write: what a person needs, and no line of TensorFlow's start.
+
+What export writes is in exporting/test_export.py, which has one.
+"""
 
 import subprocess
 import sys
 
 import pytest
 from programs import JAX, REPOSITORY, run, train_arguments
-
-
-@pytest.fixture(scope="module")
-def trained_run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("output") / "run"
-    return folder, run(*train_arguments(folder))
 
 
 def check_quiet(process):
@@ -37,20 +34,6 @@ def test_sampling_is_quiet(trained_run, tmp_path):
     process = run(*sample, "--count", 5, "--out", tmp_path / "x")
     check_quiet(process)
     assert process.stdout.splitlines()[-1] == f"{tmp_path / 'x'}: 5 pictures"
-
-
-@pytest.mark.slow
-def test_exporting_shows_its_table(trained_run):
-    process = run("-m", "export", trained_run[0])
-    check_quiet(process)
-    lines = process.stdout.splitlines()
-    assert lines[0] == "SavedModel ..." and lines[-1] == f"written: {trained_run[0] / 'export'}"
-    (header,) = (i for i, line in enumerate(lines) if line.startswith("file "))
-    rows = lines[header + 1 : header + 5]
-    assert [row.split()[0].removeprefix("generator_") for row in rows] == [
-        "float32.tflite", "float16.tflite", "dynamic_int8.tflite", "int8.tflite"
-    ]  # fmt: skip
-    assert {len(row) for row in rows} == {len(lines[header])}
 
 
 @pytest.mark.slow

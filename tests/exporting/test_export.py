@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from generators import trained
 from PIL import Image
-from programs import run, run_here, train_arguments
+from programs import run, run_here
 
 from keras_sagan import exporting
 from keras_sagan.data.paired_shapes import CLASS_NAMES
@@ -28,14 +28,13 @@ FILES = {f"generator_{precision}.tflite" for precision in PRECISIONS}
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    """A run, and what the program said when it was exported."""
+def exported(trained_run, tmp_path_factory):
+    """A run, and the process that exported it."""
     folder = tmp_path_factory.mktemp("exported") / "run"
-    process = run(*train_arguments(folder))
-    assert process.returncode == 0, process.stderr
+    shutil.copytree(trained_run[0], folder)
     process = run("-m", "export", folder)
     assert process.returncode == 0, process.stderr
-    return Run(folder), process.stdout
+    return Run(folder), process
 
 
 @pytest.fixture
@@ -73,7 +72,7 @@ def test_the_saved_model_is_the_averaged_generator(exported):
 
 
 def test_the_report_says_what_each_file_costs(exported):
-    folder, printed = exported[0].export, exported[1]
+    folder, printed = exported[0].export, exported[1].stdout
     report = json.loads((folder / "report.json").read_text())
     assert report["pictures"] == 256 and report["batch_size"] == 1 and report["cores"] >= 1
     assert {row["file"] for row in report["files"]} == FILES
@@ -86,6 +85,19 @@ def test_the_report_says_what_each_file_costs(exported):
         assert f"{row['mb']:.2f}" in line and f"{row['psnr_db']:.1f}" in line
     assert "int8 does worst on seed" in printed
     assert Image.open(folder / "int8_worst.png").size == (2 * 64 + 2, 64)
+
+
+def test_the_program_shows_a_table_and_nothing_else(exported):
+    source, process = exported
+    assert process.stderr == ""
+    lines = process.stdout.splitlines()
+    assert lines[0] == "SavedModel ..." and lines[-1] == f"written: {source.export}"
+    (header,) = (i for i, line in enumerate(lines) if line.startswith("file "))
+    rows = lines[header + 1 : header + 5]
+    assert [row.split()[0].removeprefix("generator_") for row in rows] == [
+        "float32.tflite", "float16.tflite", "dynamic_int8.tflite", "int8.tflite"
+    ]  # fmt: skip
+    assert {len(row) for row in rows} == {len(lines[header])}
 
 
 def test_the_manifest_holds(exported):

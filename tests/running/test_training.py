@@ -15,15 +15,6 @@ from keras_sagan.running.run_folder import Run
 RNG = np.random.default_rng(0)
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A finished run of six steps. Tests leave it as it is."""
-    folder = tmp_path_factory.mktemp("training") / "run"
-    process = run(*train_arguments(folder))
-    assert process.returncode == 0, process.stderr
-    return folder, process
-
-
 def weights(run_dir, step):
     """All that a checkpoint holds, by path."""
     import h5py
@@ -43,8 +34,8 @@ def rows(run_dir):
         return list(csv.DictReader(file))
 
 
-def test_a_run_folder_holds_what_is_promised(finished):
-    folder, process = finished
+def test_a_run_folder_holds_what_is_promised(trained_run):
+    folder, process = trained_run
     assert [path.name for path in sorted((folder / "samples").iterdir())] == [
         "00000004.png",
         "00000006.png",
@@ -65,8 +56,8 @@ def test_a_run_folder_holds_what_is_promised(finished):
     assert "step 6/6" in process.stdout and "left" in process.stdout
 
 
-def test_sheets_draw_the_saved_generator(finished, tmp_path):
-    folder, _ = finished
+def test_sheets_draw_the_saved_generator(trained_run, tmp_path):
+    folder, _ = trained_run
     for name, run_sample in (("a.png", run), ("b.png", run_here)):
         process = run_sample(
             *("-m", "keras_sagan.cli", "sample", folder, "--seed", 5, "--count", 3),
@@ -186,31 +177,31 @@ def snapshot(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
-def test_a_run_is_not_overwritten(finished):
-    folder, _ = finished
+def test_a_run_is_not_overwritten(trained_run):
+    folder, _ = trained_run
     before = snapshot(folder)
     check_error(run_here(*train_arguments(folder)), folder, "already holds a run", "--resume")
     assert snapshot(folder) == before
 
 
-def test_resuming_with_another_network_is_named(finished):
-    folder, _ = finished
+def test_resuming_with_another_network_is_named(trained_run):
+    folder, _ = trained_run
     before = snapshot(folder)
     arguments = [*train_arguments(folder, "model.width=16"), "--resume"]
     check_error(run_here(*arguments), "model.width is 16", "started with 8")
     assert snapshot(folder) == before
 
 
-def test_fewer_steps_than_there_were_are_named(finished):
-    folder, _ = finished
+def test_fewer_steps_than_there_were_are_named(trained_run):
+    folder, _ = trained_run
     process = run_here("train.py", "--run-dir", folder, "--resume", "--set", "train.steps=5")
     check_error(process, "train.steps is 5", "is at step 6")
     assert Run(folder).config().train.steps == 6
 
 
-def test_a_config_that_contradicts_the_checkpoint_is_named(finished, tmp_path):
+def test_a_config_that_contradicts_the_checkpoint_is_named(trained_run, tmp_path):
     folder = tmp_path / "run"
-    shutil.copytree(finished[0], folder)
+    shutil.copytree(trained_run[0], folder)
     config = folder / "config.yaml"
     config.write_text(config.read_text().replace("width: 8", "width: 16"))
     before = snapshot(folder)
@@ -220,9 +211,9 @@ def test_a_config_that_contradicts_the_checkpoint_is_named(finished, tmp_path):
     assert snapshot(folder) == before
 
 
-def test_a_run_without_a_checkpoint_starts_again(finished, tmp_path):
+def test_a_run_without_a_checkpoint_starts_again(trained_run, tmp_path):
     folder = tmp_path / "run"
-    shutil.copytree(finished[0], folder)
+    shutil.copytree(trained_run[0], folder)
     shutil.rmtree(folder / "checkpoints")
     process = run_here("train.py", "--run-dir", folder, "--resume", "--set", "train.steps=3")
     assert process.returncode == 0, process.stderr
@@ -231,9 +222,9 @@ def test_a_run_without_a_checkpoint_starts_again(finished, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_partial_checkpoint_does_not_count(finished, tmp_path):
+def test_a_partial_checkpoint_does_not_count(trained_run, tmp_path):
     folder = tmp_path / "run"
-    shutil.copytree(finished[0], folder)
+    shutil.copytree(trained_run[0], folder)
     (folder / "checkpoints" / "partial-00000009").mkdir()
     process = run_here("train.py", "--run-dir", folder, "--resume", "--set", "train.steps=7")
     assert process.returncode == 0, process.stderr
@@ -310,8 +301,8 @@ def test_help_and_import_are_quick():
         assert "tensorflow" not in process.stderr
 
 
-def test_unknown_classes_of_a_sample_are_named(finished, tmp_path):
-    folder, _ = finished
+def test_unknown_classes_of_a_sample_are_named(trained_run, tmp_path):
+    folder, _ = trained_run
     sample = ["-m", "keras_sagan.cli", "sample"]
     out = ["--out", tmp_path / "x.png"]
     check_error(run_here(*sample, folder, "--label", 10, *out), "--label 10", "0 to 9")
@@ -323,9 +314,9 @@ def test_unknown_classes_of_a_sample_are_named(finished, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_without_checkpoint_is_named(finished, tmp_path):
+def test_a_run_without_checkpoint_is_named(trained_run, tmp_path):
     folder = tmp_path / "run"
-    shutil.copytree(finished[0], folder)
+    shutil.copytree(trained_run[0], folder)
     shutil.rmtree(folder / "checkpoints")
     check_error(run_here("-m", "export", folder), "holds no checkpoint")
     check_error(
