@@ -1,4 +1,5 @@
 import fcntl
+import gc
 import os
 import pickle
 
@@ -7,6 +8,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import pytest
 from programs import run, train_arguments
+
+# Tracing leaves very many objects, all of which are looked at each time: a tenth of the time.
+gc.set_threshold(100_000, 20, 100)
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,15 @@ from gans import dataset, make_gan, weights_of
 from keras_sagan import latents
 
 
-def test_samples_come_from_the_averaged_weights():
+@pytest.fixture(scope="module")
+def trained_gan():
     gan = make_gan()
-    gan.fit(dataset(), steps_per_epoch=2, verbose=0)
+    gan.fit(dataset(), steps_per_epoch=3, verbose=0)
+    return gan
+
+
+def test_samples_come_from_the_averaged_weights(trained_gan):
+    gan = trained_gan
     images = gan.sample(range(5), labels=[0, 1, 2, 0, 1])
     assert images.shape == (5, 32, 32, 3) and images.dtype == np.uint8
     latent = latents.numpy_normal(np.arange(5), 16)
@@ -34,24 +40,22 @@ def test_sample_names_wrong_labels():
         make_gan(num_classes=None).sample([1], labels=[0])
 
 
-def test_weights_hold_everything_that_training_needs(tmp_path):
-    first = make_gan()
-    first.fit(dataset(), steps_per_epoch=3, verbose=0)
+def test_weights_hold_everything_that_training_needs(trained_gan, tmp_path):
+    first, second = trained_gan, make_gan()
+    step = first.step
     first.save_weights(tmp_path / "gan.weights.h5")
-    second = make_gan()
     second.load_weights(tmp_path / "gan.weights.h5")
-    assert second.step == 3
+    assert second.step == step > 0
     for gan in (first, second):
-        gan.fit(dataset(first=3), steps_per_epoch=1, verbose=0)
+        gan.fit(dataset(first=step), steps_per_epoch=1, verbose=0)
     for a, b in zip(first.variables, second.variables, strict=True):
         # One step, within the rounding of sums taken in another order by another thread.
         np.testing.assert_allclose(np.array(a), np.array(b), rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(first.sample(range(4)), second.sample(range(4)), atol=1)
 
 
-def test_a_saved_gan_loads(tmp_path):
-    gan = make_gan()
-    gan.fit(dataset(), steps_per_epoch=2, verbose=0)
+def test_a_saved_gan_loads(trained_gan, tmp_path):
+    gan = trained_gan
     expected = gan.sample(range(4))
     gan.save(tmp_path / "gan.keras")
     loaded = keras.saving.load_model(tmp_path / "gan.keras", safe_mode=True, compile=False)

@@ -1,6 +1,7 @@
 """All that the programs write: what a person needs, and no line of TensorFlow's start.
 
-What export writes is in exporting/test_export.py, which has one.
+What the other programs write is where they are run: in exporting/test_export.py,
+sampling/test_folder.py, and for sheets in running/test_training.py.
 """
 
 import subprocess
@@ -23,17 +24,6 @@ def test_training_says_what_it_does(trained_run):
     assert len(lines) == 1 + len(starts)
     for line, start in zip(lines[1:], starts, strict=True):
         assert line.startswith(start)
-
-
-def test_sampling_is_quiet(trained_run, tmp_path):
-    folder, _ = trained_run
-    sample = ("-m", "keras_sagan.cli", "sample", folder)
-    process = run(*sample, "--out", tmp_path / "x.png")
-    check_quiet(process)
-    assert process.stdout == f"{tmp_path / 'x.png'}\n"
-    process = run(*sample, "--count", 5, "--out", tmp_path / "x")
-    check_quiet(process)
-    assert process.stdout.splitlines()[-1] == f"{tmp_path / 'x'}: 5 pictures"
 
 
 @pytest.mark.slow
@@ -65,6 +55,7 @@ sys.exit(run_alone(train))
 """
 
 
+@pytest.mark.slow
 def test_two_devices_write_their_sheets_and_are_quiet(tmp_path):
     (tmp_path / "two.py").write_text(TWO_DEVICES)
     arguments = train_arguments(tmp_path / "run")[1:]

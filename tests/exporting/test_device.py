@@ -107,11 +107,21 @@ def test_a_vector_that_becomes_a_map():
 
 
 # Steps of a channel's largest value over 32767 and 127; a picture has about a dozen norms.
+TOLERANCES = {"float32": 1e-5, "float16": 1e-3, "dynamic_int8": 0.2, "int8": 0.2}
+
+
 @pytest.mark.parametrize(
-    ("precision", "tolerance"),
-    [("float32", 1e-5), ("float16", 1e-3), ("dynamic_int8", 0.2), ("int8", 0.2)],
+    ("family", "precision", "tolerance"),
+    [
+        pytest.param(
+            *(family, precision, tolerance),
+            marks=[pytest.mark.slow]
+            * (family == "resnet" and precision in ("float16", "dynamic_int8")),
+        )
+        for family in ("resnet", "dcgan")
+        for precision, tolerance in TOLERANCES.items()
+    ],
 )
-@pytest.mark.parametrize("family", ["resnet", "dcgan"])
 def test_a_generator_gives_the_same_pictures(family, precision, tolerance):
     generator = trained(family)
     inputs = generator_inputs(generator, range(4))

@@ -29,7 +29,14 @@ def generator(request):
     return trained(request.param)
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+# In the quick tests the ends: of all four there are files in test_export.py.
+@pytest.mark.parametrize(
+    "precision",
+    [
+        pytest.param(x, marks=[pytest.mark.slow] * (x not in ("float32", "int8")))
+        for x in PRECISIONS
+    ],
+)
 def test_every_precision_is_true_to_keras(generator, precision):
     file, _ = convert_to_tflite(generator, precision)
     file = add_metadata(file, "generator", "Draws pictures.", ["a", "b", "c"])

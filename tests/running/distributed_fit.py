@@ -1,7 +1,12 @@
-"""Program of test_devices.py: a few steps on one virtual device, then on two; prints JSON."""
+"""Program of test_devices.py: a few steps and sheets on one virtual device, then on two.
+
+Prints JSON.
+"""
 
 import json
 import sys
+import tempfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,6 +14,7 @@ import numpy as np
 import keras_sagan
 from keras_sagan.layers import SpectralNorm
 from keras_sagan.models import FAMILIES
+from keras_sagan.running.callbacks import SampleSheets
 from keras_sagan.running.devices import choose_devices
 
 ON_TENSORFLOW = keras.config.backend() == "tensorflow"
@@ -49,6 +55,9 @@ def fit(family, loss, devices):
             images, labels, batch_size=8, epochs=5, steps_per_epoch=1, verbose=0, shuffle=False
         ).history
         sample = gan.sample(range(3))  # no multiple of the devices
+        with tempfile.TemporaryDirectory() as folder:
+            sheets = SampleSheets(gan, Path(folder), Path(folder), rows=3, columns=1)(5)
+            assert len(sheets) == 2 and all(path.exists() for path in sheets)
 
     vectors = [
         copies(gan, layer.u)

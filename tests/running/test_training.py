@@ -64,6 +64,7 @@ def test_sheets_draw_the_saved_generator(trained_run, tmp_path):
             *("--label", 2, "--truncation", 0.7, "--out", tmp_path / name),
         )
         assert process.returncode == 0, process.stderr
+        assert (process.stdout, process.stderr) == (f"{tmp_path / name}\n", "")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     from keras_sagan.sampling import sample
     from keras_sagan.sampling.sheets import sheet
@@ -211,6 +212,7 @@ def test_a_config_that_contradicts_the_checkpoint_is_named(trained_run, tmp_path
     assert snapshot(folder) == before
 
 
+@pytest.mark.slow
 def test_a_run_without_a_checkpoint_starts_again(trained_run, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(trained_run[0], folder)

@@ -47,7 +47,7 @@ def test_a_folder_gets_a_file_a_picture_and_goes_on_where_it_was(run_folder, tmp
     folder, generator = run_folder
     out = tmp_path / "out"
     first = run(*COMMAND, folder, "--seed", 5, "--count", 4, "--out", out)
-    assert first.returncode == 0, first.stderr
+    assert first.returncode == 0 and first.stderr == ""
     assert "4/4 pictures" in first.stdout and first.stdout.endswith(f"{out}: 4 pictures\n")
     names = [f"seed{seed:010d}_label{seed % 3}.png" for seed in (5, 6, 7, 8)]
     assert sorted(path.name for path in out.iterdir()) == ["sample.json", *names]
