@@ -11,9 +11,10 @@ demo: $(INSTALLED)
 	$(BIN)/python -m export runs/demo --overwrite
 	@echo "Pictures: runs/demo/samples; what attention looks at: runs/demo/attention"
 
-# Two files at a time, each in one thread: what a file makes once is made once.
+# Two files at a time, each in one thread: what a file makes once is made once. In the order of
+# their names, in which the last ones are short.
 PYTEST = TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 $(BIN)/python -m pytest -n 2 \
-	--dist loadfile
+	--dist loadfile --no-loadscope-reorder
 
 test: $(INSTALLED)
 	$(PYTEST) -m 'not slow'

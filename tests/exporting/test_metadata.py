@@ -4,8 +4,8 @@ import zipfile
 
 import numpy as np
 import pytest
+from generators import tiny
 
-from keras_sagan import models
 from keras_sagan.exporting import convert_to_tflite
 from keras_sagan.exporting.metadata import add_metadata
 
@@ -67,10 +67,7 @@ def metadata_of(model):
 
 @pytest.fixture(scope="module")
 def converted():
-    options = {"image_size": 32, "latent_dim": 8, "width": 8, "attention": (16,)}
-    return {
-        n: convert_to_tflite(models.DCGANGenerator(num_classes=n, **options))[0] for n in (3, None)
-    }
+    return {n: convert_to_tflite(tiny(n))[0] for n in (3, None)}
 
 
 @pytest.fixture
