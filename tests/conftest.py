@@ -11,6 +11,7 @@ from programs import run, train_arguments
 
 # Tracing leaves very many objects, all of which are looked at each time: a tenth of the time.
 gc.set_threshold(100_000, 20, 100)
+gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -74,8 +74,9 @@ def without_tensorflow(tmp_path):
     return {**JAX, "PYTHONPATH": str(package.parent)}
 
 
-def test_programs_run_without_tensorflow(tmp_path, without_tensorflow):
-    """Two devices train on a folder of images; TensorFlow draws the same, and goes on."""
+@pytest.fixture
+def trained_on_jax(tmp_path, without_tensorflow):
+    """A run of two devices on a folder of images."""
     rng = np.random.default_rng(0)
     for i in range(24):
         folder = tmp_path / "pictures" / ("cat", "dog")[i % 2]
@@ -90,22 +91,26 @@ def test_programs_run_without_tensorflow(tmp_path, without_tensorflow):
     process = run(*arguments, "--strategy=mirrored", env=environment)
     assert process.returncode == 0, process.stderr
     assert "24 images, 2 devices" in process.stdout
+    return folder
+
+
+def draw(folder, out, run_sample, **options):
+    sample = ("-m", "keras_sagan.cli", "sample", folder, "--out", out)
+    process = run_sample(*sample, **options)
+    assert process.returncode == 0, process.stderr
+    with Image.open(out) as sheet:
+        return np.asarray(sheet).astype(int)
+
+
+def test_programs_run_without_tensorflow(trained_on_jax, without_tensorflow, tmp_path):
+    folder = trained_on_jax
     assert Run(folder).checkpoint_steps() == [3, 6]
     assert len(list((folder / "attention").iterdir())) == 2
     assert list((folder / "logs").glob("events.out.tfevents.*"))
 
-    sheets = []
-    for name in ("jax", "tensorflow"):
-        out = tmp_path / f"{name}.png"
-        sample = ("-m", "keras_sagan.cli", "sample", folder, "--out", out)
-        process = run(*sample, env=without_tensorflow) if name == "jax" else run_here(*sample)
-        assert process.returncode == 0, process.stderr
-        with Image.open(out) as sheet:
-            sheets.append(np.asarray(sheet).astype(int))
-    assert np.abs(sheets[0] - sheets[1]).max() <= 1
-    process = run_here("train.py", "--run-dir", folder, "--resume", "--set", "train.steps=7")
-    assert process.returncode == 0, process.stderr
-    assert "at step 6" in process.stdout and Run(folder).last_step() == 7
+    on_jax = draw(folder, tmp_path / "jax.png", run, env=without_tensorflow)
+    on_tensorflow = draw(folder, tmp_path / "tensorflow.png", run_here)
+    assert np.abs(on_jax - on_tensorflow).max() <= 1
 
     process = run("-m", "export", folder, env=without_tensorflow)
     assert process.returncode == 2 and "Traceback" not in process.stderr
@@ -114,3 +119,10 @@ def test_programs_run_without_tensorflow(tmp_path, without_tensorflow):
     process = run("train.py", "--run-dir", folder, "--resume", env=environment)
     assert process.returncode == 2 and "Traceback" not in process.stderr
     assert "error: TensorFlow is not installed" in process.stderr
+
+
+@pytest.mark.slow
+def test_tensorflow_goes_on_where_jax_stopped(trained_on_jax):
+    process = run("train.py", "--run-dir", trained_on_jax, "--resume", "--set", "train.steps=7")
+    assert process.returncode == 0, process.stderr
+    assert "at step 6" in process.stdout and Run(trained_on_jax).last_step() == 7

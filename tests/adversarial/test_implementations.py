@@ -1,4 +1,7 @@
-"""A training step on the kernels that GPUs take, against those of CPUs."""
+"""A training step on the kernels that GPUs take, against those of CPUs.
+
+The quick tests are those of the layers, which all run over both.
+"""
 
 import keras
 import numpy as np
@@ -29,9 +32,10 @@ def step(family, choice, loss):
     return logs, gan.get_weights()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "loss"),
-    [("dcgan", "wasserstein"), pytest.param("resnet", "hinge", marks=pytest.mark.slow)],
+    [("dcgan", "wasserstein"), ("resnet", "hinge")],
 )
 def test_every_implementation_takes_the_same_step(family, loss):
     (logs, weights), (expected_logs, expected) = (

@@ -51,8 +51,15 @@ class Counting(Regularizer):
         return ops.convert_to_tensor(self.value, "float32")
 
 
-@pytest.mark.parametrize("network", ["discriminator", "generator"])
-@pytest.mark.parametrize(("every", "times"), [(1, 6), (4, 2)])
+@pytest.mark.parametrize(
+    ("every", "times", "network"),
+    [
+        pytest.param(1, 6, "generator", marks=pytest.mark.slow),
+        (1, 6, "discriminator"),
+        (4, 2, "generator"),
+        pytest.param(4, 2, "discriminator", marks=pytest.mark.slow),
+    ],
+)
 def test_a_term_counts_every_so_many_steps_and_keeps_its_state(network, every, times, tmp_path):
     keras.utils.set_random_seed(0)
     _, plain = trained((), steps=6)

@@ -17,13 +17,8 @@ def spectral_norms(model):
     return [layer for layer in model._flatten_layers() if isinstance(layer, SpectralNorm)]
 
 
-@pytest.mark.parametrize(
-    "loss",
-    [
-        pytest.param(loss, marks=[pytest.mark.slow] * (loss != "wasserstein"))
-        for loss in losses.LOSSES
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", losses.LOSSES)
 def test_every_loss_trains_both_networks(loss):
     gan = make_gan(loss=loss)
     before = weights_of(gan.generator), weights_of(gan.discriminator)

@@ -5,6 +5,7 @@ from programs import run
 from serving import call, check_refused
 
 
+@pytest.mark.slow
 def test_the_grpc_client_without_a_server_ends_in_one_line(closed_port, tmp_path):
     url = f"grpc://localhost:{closed_port}"
     process = run("-m", "export.serving.client", "--url", url, "--out", tmp_path / "x.png")

@@ -29,7 +29,10 @@ main()
 """
 
 
-@pytest.mark.parametrize(("way", "name"), [("load", "plain"), ("saved_model_cli", "sagan")])
+@pytest.mark.parametrize(
+    ("way", "name"),
+    [pytest.param("load", "plain", marks=pytest.mark.slow), ("saved_model_cli", "sagan")],
+)
 def test_the_saved_model_needs_no_keras(way, name, exported, tmp_path):
     model = exported[name]
     request = model.request([0, 7, 2**31 - 1], 2, 0.8)

@@ -91,7 +91,8 @@ def test_sizes_of_the_cifar10_configuration():
     assert sizes["int8"] <= 0.27 * sizes["float32"]
 
 
-@pytest.mark.parametrize("precision", ["float32", pytest.param("int8", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_a_file_of_a_larger_batch_draws_the_same(precision):
     generator = trained("dcgan", None)
     file, _ = convert_to_tflite(generator, precision, batch_size=3)

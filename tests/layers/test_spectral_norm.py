@@ -4,7 +4,7 @@ import pytest
 from keras import layers, ops
 from layers.contract import check_layer
 
-from keras_sagan.layers import DownsampleConv2D, SpectralNorm, UpsampleConv2D
+from keras_sagan.layers import DownsampleConv2D, SpectralNorm, UpsampleConv2D, kernels
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(2, 8, 8, 6)).astype("float32")
@@ -21,6 +21,15 @@ CASES = {
 def matrix_of(kernel, axis):
     kernel = np.moveaxis(np.asarray(kernel, np.float64), axis, -1)
     return kernel.reshape(-1, kernel.shape[-1])
+
+
+@pytest.fixture(autouse=True, params=["cpu", pytest.param("reference", marks=pytest.mark.slow)])
+def implementation(request):
+    """Of most that is normalised here there is one implementation."""
+    if keras.backend.backend() != "tensorflow" and request.param == "cpu":
+        pytest.skip("elsewhere there is one implementation")
+    with kernels.use(request.param):
+        yield request.param
 
 
 @pytest.fixture(params=CASES)

@@ -55,7 +55,7 @@ def test_both_networks_have_attention_by_default(family, size):
         assert attention_layers(cls(image_size=size, width=8))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [pytest.param("resnet", marks=pytest.mark.slow), "dcgan"])
 def test_the_label_matters(family):
     generator_class, discriminator_class = FAMILIES[family]
     options = {"image_size": 32, "num_classes": 4, "width": 8, "attention": (8,)}
@@ -177,7 +177,9 @@ def test_saving(family, tmp_path):
         )
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "policy", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_outputs_are_float32_under_mixed_precision(family, policy):
     keras.config.set_dtype_policy(policy)

@@ -80,6 +80,7 @@ def test_other_peoples_folders_and_files_are_left_alone(run_folder, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
+@pytest.mark.slow
 def test_a_stop_leaves_whole_pictures(run_folder, tmp_path):
     folder, _ = run_folder
     out = tmp_path / "out"

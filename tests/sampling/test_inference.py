@@ -8,9 +8,15 @@ from keras_sagan.layers import ConditionalBatchNorm, SpectralNorm
 from keras_sagan.sampling import generator_inputs
 from keras_sagan.sampling.inference import InferenceModel, inference_model
 
+GENERATORS = [
+    pytest.param("resnet", None, marks=pytest.mark.slow),
+    ("resnet", 3),
+    ("dcgan", None),
+    pytest.param("dcgan", 3, marks=pytest.mark.slow),
+]
 
-@pytest.mark.parametrize("num_classes", [None, 3])
-@pytest.mark.parametrize("family", ["resnet", "dcgan"])
+
+@pytest.mark.parametrize(("family", "num_classes"), GENERATORS)
 def test_it_gives_the_same_pictures_without_the_layers_of_training(family, num_classes):
     generator = trained(family, num_classes)
     inputs = generator_inputs(generator, range(4))
@@ -63,8 +69,7 @@ def test_a_norm_of_rows_keeps_them():
     np.testing.assert_allclose(inference_model(generator)(x), generator(x), atol=1e-5)
 
 
-@pytest.mark.parametrize("num_classes", [None, 3])
-@pytest.mark.parametrize("family", ["resnet", "dcgan"])
+@pytest.mark.parametrize(("family", "num_classes"), GENERATORS)
 def test_an_update_takes_over_all_weights(family, num_classes):
     generator = trained(family, num_classes)
     inference = InferenceModel(generator)

@@ -16,7 +16,7 @@ def drawn(generator, seeds, labels=None, truncation=1.0):
     return np.clip(np.round((images + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize("family", ["resnet", "dcgan"])
+@pytest.mark.parametrize("family", [pytest.param("resnet", marks=pytest.mark.slow), "dcgan"])
 def test_pictures_are_those_of_the_generator(family):
     generator = trained(family)
     images = sample(generator, range(10), truncation=0.8, batch_size=4)
