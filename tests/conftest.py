@@ -1,7 +1,8 @@
 import fcntl
 import gc
+import json
 import os
-import pickle
+import subprocess
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -32,11 +33,12 @@ def trained_run(tmp_path_factory):
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
-    folder, result = shared / "trained" / "run", shared / "trained.pickle"
+    folder, result = shared / "trained" / "run", shared / "trained.json"
     with (shared / "trained.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not result.exists():
-            result.write_bytes(pickle.dumps(run(*train_arguments(folder))))
-    process = pickle.loads(result.read_bytes())
+            process = run(*train_arguments(folder))
+            result.write_text(json.dumps({**vars(process), "args": [*map(str, process.args)]}))
+    process = subprocess.CompletedProcess(**json.loads(result.read_text()))
     assert process.returncode == 0, process.stderr
     return folder, process

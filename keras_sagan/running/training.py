@@ -155,6 +155,10 @@ def with_classes_of(source, config):
 
 def make_gan(config, synchronized=False):
     """Returns the compiled `GAN` of a config whose number of classes is known."""
+    if config.train.fake_labels == "uniform" and config.model.num_classes is None:
+        raise InputError(
+            "train.fake_labels is 'uniform', but the model has no classes: leave it at real"
+        )
     try:
         generator, discriminator = config.model.networks(synchronized)
     except ValueError as error:

@@ -68,7 +68,7 @@ class InferenceModel:
     def call(self, layer, values, *args, **kwargs):
         """Calls a new layer, whose weights will be what `values()` gives; returns the outputs."""
         outputs = layer(*args, **kwargs)
-        self._weights.append((layer.weights, values))
+        self.follow(layer.weights, values)
         return outputs
 
     def follow(self, variables, values):

@@ -141,6 +141,10 @@ def test_a_partial_checkpoint_does_not_count(trained_run, tmp_path):
         (["--set", "model.attention=[5]"], ["attention lists 5", "4, 8, 16"]),
         (["--set", "model.image_size=64"], ["image_size is 64", "paired_shapes has 32"]),
         (["--set", "model.num_classes=7"], ["num_classes is 7", "10 classes"]),
+        (
+            ["--set", "model.num_classes=null", "train.fake_labels=uniform"],
+            ["fake_labels is 'uniform'", "no classes"],
+        ),
         (["--set", "data.name=no_such_set"], ["'no_such_set'", "--data FOLDER"]),
         (["--data", "/no/such/folder"], ["/no/such/folder is not a folder"]),
         (["--resume"], ["holds no run"]),

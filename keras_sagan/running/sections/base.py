@@ -34,10 +34,6 @@ class ModelSection(Section):
     attention: list[Positive] | None = None
     spectral_norm: bool = True
 
-    def classes(self):
-        """Returns those of generator and discriminator, imported here: Keras takes seconds."""
-        raise NotImplementedError
-
     def networks(self, synchronized=False):
         """Returns the generator and the discriminator.
 
