@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_sagan.adversarial import losses
 from keras_sagan.adversarial.fakes import label_sampler
+from keras_sagan.adversarial.inputs import check_values, checked
 from keras_sagan.adversarial.optimizers import Adam
 from keras_sagan.adversarial.regularizers import ModelLosses
 from keras_sagan.adversarial.throughput import Throughput
@@ -141,14 +142,17 @@ class GAN(Step, keras.Model):
         # Keras knows of one optimizer, and here are two.
         super().compile(optimizer=None, jit_compile=jit_compile, **kwargs)
 
-    def fit(self, x=None, *args, callbacks=None, **kwargs):
+    def fit(self, x=None, y=None, batch_size=None, *args, callbacks=None, **kwargs):
         """As `keras.Model.fit`, on batches of images or (images, labels).
 
         Args:
-            x: Images (batch, height, width, 3), uint8 or float in [-1, 1], or pairs of them and
-                integer labels (batch,), in batches: a `tf.data.Dataset`,
-                `keras_sagan.data.batches` or what else Keras takes. Or an array of all images,
-                and `y` one of all labels. Models without classes take no account of labels.
+            x: Images (batch, height, width, 3), integers from 0 to 255 or float in [-1, 1], or
+                pairs of them and integer labels (batch,), or dictionaries with "image" and
+                "label", in batches: a `tf.data.Dataset`, or what else Keras takes. Or an array of
+                all images, and `y` one of all labels. Models without classes take no account of
+                labels. The first batch, or all of an array, is looked at before training.
+            y: See `x`.
+            batch_size: Of arrays; None is 32.
             *args: Of `keras.Model.fit`.
             callbacks: List of callbacks.
             **kwargs: Of `keras.Model.fit`.
@@ -157,10 +161,30 @@ class GAN(Step, keras.Model):
             The `keras.callbacks.History`. It has the means over each epoch of both losses and of
             the logits on real and on fake images, every attention layer's gamma, and the steps
             and images a second.
+
+        Raises:
+            ValueError: Images or labels of another shape or range than the networks', or a batch
+                that cannot be split into `discriminator_steps`. Nothing was trained then.
         """
+
+        def check(data, is_batch):
+            count = check_values(
+                data,
+                self.conditional,
+                self.discriminator.input["image"].shape[1:],
+                getattr(self.generator, "num_classes", None),
+            )
+            size = count if is_batch else batch_size or 32
+            if size % self.discriminator_steps:
+                raise ValueError(
+                    f"a batch of {size} images cannot be split into "
+                    f"discriminator_steps={self.discriminator_steps} equal parts"
+                )
+
+        x = checked(x, y, check)
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks = [Throughput(), *(callbacks or [])]
-        return super().fit(x, *args, callbacks=callbacks, **kwargs)
+        return super().fit(x, y, batch_size, *args, callbacks=callbacks, **kwargs)
 
     def call(self, inputs, training=None):
         return self.generator(inputs, training=training)

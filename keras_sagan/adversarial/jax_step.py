@@ -11,7 +11,7 @@ import jax
 import keras
 from keras import ops
 
-from keras_sagan.adversarial.step import AdversarialStep
+from keras_sagan.adversarial.step import AdversarialStep, Part
 
 
 class Step(AdversarialStep):
@@ -77,8 +77,8 @@ class Step(AdversarialStep):
         for average, variable, share in zip(averages, variables, shares, strict=True):
             average.assign(average - share * (average - variable))
 
-    def _replica(self):
-        return 0, 1
+    def _part_of(self, images, labels):
+        return images, labels, Part(0, images.shape[0])
 
     def _strategy_scope(self):
         return contextlib.nullcontext()

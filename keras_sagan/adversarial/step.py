@@ -1,10 +1,38 @@
 """One step of adversarial training, in `keras.ops`: what it computes on every backend."""
 
+import dataclasses
+import threading
+
 import keras
 from keras import ops
 
+from keras_sagan.adversarial.inputs import unpack
 from keras_sagan.adversarial.regularizers import Update
 from keras_sagan.sampling import draws
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """What a replica has of a batch: all of it if there is no other.
+
+    Args:
+        first: Index of its first image among those of an update.
+        total: Images of the whole batch.
+        share: Its share of them, by which its losses count.
+        loss_weight: What its losses count in the means of all replicas; None is 1.
+        logit_weight: What each of its logits counts there: 0 if it got no image; None is 1.
+    """
+
+    first: object
+    total: object
+    share: object = 1.0
+    loss_weight: object = None
+    logit_weight: object = None
+
+
+# What the step of one replica keeps while it is traced: tf.distribute traces each in a thread of
+# its own, and changes between them within a step.
+of_replica = threading.local()
 
 
 class AdversarialStep:
@@ -16,7 +44,7 @@ class AdversarialStep:
       gradient of the first of the scalars and logits that it returns, and returns them all;
     - `_input_gradient(function, inputs)`: the gradient of the sum of `function(inputs)`;
     - `_move(averages, variables, shares)`: moves each average by its share of the difference;
-    - `_replica()`: the index of this replica, and how many there are;
+    - `_part_of(images, labels)`: what this replica trains on, never empty, and its `Part`;
     - `_strategy_scope()`: the scope to create variables in;
     - `_synchronize()`: makes the values of variables those of the last step;
     - `jit_by_default`: what `compile` takes for `jit_compile` unless told.
@@ -28,40 +56,31 @@ class AdversarialStep:
 
     def _step_on(self, data):
         """Trains on one batch; returns the logs."""
-        images, labels = self._unpack(data)
-        if (images.shape[0] or 0) % self.discriminator_steps:
-            raise ValueError(
-                f"a batch of {images.shape[0]} images (of each replica) cannot be split into "
-                f"discriminator_steps={self.discriminator_steps} equal parts"
-            )
-        parts = ops.split(images, self.discriminator_steps)
-        label_parts = (
-            ops.split(labels, self.discriminator_steps)
-            if self.conditional
-            else [None] * self.discriminator_steps
-        )
+        images, labels = unpack(data, self.conditional)
+        images, labels, of_replica.part = self._part_of(images, labels)
+        parts = self._parts(images)
+        label_parts = self._parts(labels)
         for i, (real, label) in enumerate(zip(parts, label_parts, strict=True)):
             self._discriminator_step(real, label, f"discriminator{i}")
         self._generator_step(parts[-1], label_parts[-1])
         self._step.assign_add(1)
-        _, replicas = self._replica()
-        self._images_seen.assign_add(ops.shape(images)[0] * replicas)
+        self._images_seen.assign_add(of_replica.part.total)
         return self.get_metrics_result()
 
-    def _unpack(self, data):
-        images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
-        if keras.backend.standardize_dtype(images.dtype) == "uint8":
-            images = ops.cast(images, "float32") / 127.5 - 1.0
-        if not self.conditional:
-            return images, None
-        if labels is None:
-            raise ValueError("the models take labels: fit needs a dataset of (images, labels)")
-        return images, ops.cast(labels, "int32")
+    def _parts(self, values):
+        """Images or labels for each update of the discriminator."""
+        steps = self.discriminator_steps
+        if values is None or steps == 1:
+            return [values] * steps
+        count = values.shape[0]
+        if count is None or count % steps:  # the last batch of an epoch: some go in twice
+            count = ops.shape(values)[0]
+            values = ops.take(values, ops.arange(-(-count // steps) * steps) % count, axis=0)
+        return ops.split(values, steps)
 
     def _draw(self, name, batch):
         """Seeds of one thing that is drawn in a step: the same whatever the number of replicas."""
-        replica, _ = self._replica()
-        return draws.seeds(self.seed, self._step.value, name, batch, first=replica * batch)
+        return draws.seeds(self.seed, self._step.value, name, batch, first=of_replica.part.first)
 
     def _fake(self, real_label, batch, update):
         """Images of the generator, and their labels."""
@@ -83,9 +102,10 @@ class AdversarialStep:
             return value + self._terms("discriminator", name, images, model_losses), *logits
 
         results = self._minimize(loss, self.discriminator, self.discriminator_optimizer)
-        names = ("discriminator_loss", "real_logits", "fake_logits")
-        for name, result in zip(names, results, strict=True):
-            self._means[name].update_state(result)
+        loss, *logits = results
+        self._log("discriminator_loss", loss, of_replica.part.loss_weight)
+        for name, values in zip(("real_logits", "fake_logits"), logits, strict=True):
+            self._log(name, values, of_replica.part.logit_weight)
 
     def _generator_step(self, real, label):
         real_logits = None
@@ -105,7 +125,11 @@ class AdversarialStep:
 
         (value,) = self._minimize(loss, self.generator, self.generator_optimizer)
         self._average_generator()
-        self._means["generator_loss"].update_state(value)
+        self._log("generator_loss", value, of_replica.part.loss_weight)
+
+    def _log(self, name, values, weight):
+        weights = None if weight is None else weight * ops.ones_like(values)
+        self._means[name].update_state(values, sample_weight=weights)
 
     def _logits_of_both(self, real, label, fake, fake_label):
         """Logits of real and fake images, and the discriminator's own losses of each call."""

@@ -1,8 +1,12 @@
 """Training on TensorFlow: gradients by tapes, replicas by `tf.distribute`."""
 
+import functools
+import warnings
+
 import tensorflow as tf
 
-from keras_sagan.adversarial.step import AdversarialStep
+from keras_sagan.adversarial.step import AdversarialStep, Part, of_replica
+from keras_sagan.layers.kernels.device import has_only_cpus, leaves_onednn_off
 
 
 class Step(AdversarialStep):
@@ -10,21 +14,28 @@ class Step(AdversarialStep):
 
     jit_by_default = False  # on CPUs XLA is slower
 
+    def compile(self, **kwargs):
+        super().compile(**kwargs)
+        if has_only_cpus() and leaves_onednn_off():
+            _say_that_onednn_is_off()
+
     def train_step(self, data):
-        self._updated = []
-        return self._step_on(data)
+        of_replica.updated = []
+        # A data set whose size is not known ends in a step that has no batch. What does not depend
+        # on the batch, such as counting steps, would take place all the same.
+        with tf.control_dependencies([x for x in tf.nest.flatten(data) if x is not None]):
+            return self._step_on(data)
 
     def _minimize(self, loss, model, optimizer):
         # One network after the other: the memory of both at once is a quarter more.
-        with tf.control_dependencies(self._updated), tf.GradientTape() as tape:
+        with tf.control_dependencies(of_replica.updated), tf.GradientTape() as tape:
             results = loss()
             # Optimizers sum the gradients of the replicas; each loss is a mean over its replica.
-            replicas = self.distribute_strategy.num_replicas_in_sync
-            scaled = optimizer.scale_loss(results[0] / replicas)
+            scaled = optimizer.scale_loss(results[0] * of_replica.part.share)
         variables = model.trainable_variables
         gradients = [_dense(gradient) for gradient in tape.gradient(scaled, variables)]
         optimizer.apply(gradients, variables)
-        self._updated = [tf.group(*(tf.convert_to_tensor(variable) for variable in variables))]
+        of_replica.updated = [tf.group(*(tf.convert_to_tensor(variable) for variable in variables))]
         return results
 
     def _input_gradient(self, function, inputs):
@@ -47,15 +58,51 @@ class Step(AdversarialStep):
         values = ([variable.value for variable in group] for group in (averages, variables))
         tf.distribute.get_replica_context().merge_call(move_all, (*values, shares))
 
-    def _replica(self):
+    def _part_of(self, images, labels):
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        count = tf.shape(images)[0]
+        if replicas == 1:
+            return images, labels, Part(0, count)
         context = tf.distribute.get_replica_context()
-        return context.replica_id_in_sync_group, self.distribute_strategy.num_replicas_in_sync
+        replica = context.replica_id_in_sync_group
+        if images.shape[0] is not None:  # known, so all have as many
+            first = replica * (images.shape[0] // self.discriminator_steps)
+            return images, labels, Part(first, replicas * count, 1 / replicas)
+        # The last batch of an epoch fills one replica after the other. One that gets nothing needs
+        # something to compute with, since it takes part in what all compute together: an image of
+        # zeros, which counts nothing.
+        counts = context.all_gather(count[tf.newaxis], axis=0)
+        total = tf.reduce_sum(counts)
+        share = tf.cast(count / total, tf.float32)
+        of_update = -(-tf.maximum(counts, 1) // self.discriminator_steps)
+        first = tf.reduce_sum(of_update[:replica])
+        logit_weight = tf.cast(tf.minimum(count, 1), tf.float32)
+        part = Part(first, total, share, share * replicas, logit_weight)
+        return _or_zeros(images), _or_zeros(labels), part
 
     def _strategy_scope(self):
         return self.distribute_strategy.scope()
 
     def _synchronize(self):
         """Nothing is to be done: steps change the variables themselves."""
+
+
+@functools.cache
+def _say_that_onednn_is_off():
+    warnings.warn(
+        "TensorFlow leaves oneDNN off on this CPU, and trains more slowly without it: set the "
+        "environment variable TF_ENABLE_ONEDNN_OPTS=1 before TensorFlow is imported (0 keeps it "
+        "off, and this from being said)",
+        stacklevel=4,
+    )
+
+
+def _or_zeros(values):
+    """Values (batch, ...), or one of zeros if the batch is empty."""
+    if values is None:
+        return None
+    missing = tf.maximum(1 - tf.shape(values)[0], 0)
+    return tf.pad(values, [[0, missing], *([0, 0] for _ in values.shape[1:])])
 
 
 def _dense(gradient):

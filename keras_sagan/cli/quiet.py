@@ -1,7 +1,8 @@
-"""Keeps from the terminal what TensorFlow and LiteRT say when they start."""
+"""Starts Keras and its backend for a program: fast on CPUs, fair on GPUs, and without noise."""
 
 import contextlib
 import os
+import platform
 import re
 import sys
 import time
@@ -20,7 +21,13 @@ _SAYS_NOTHING = re.compile(
 
 
 def start_backend():
-    """Imports Keras and its backend, which takes seconds."""
+    """Imports Keras and its backend, which takes seconds.
+
+    TensorFlow gets oneDNN on every x86 processor, not on newer ones alone, unless
+    TF_ENABLE_ONEDNN_OPTS says otherwise; and of the memory of GPUs only what it needs.
+    """
+    if "tensorflow" not in sys.modules and platform.machine() in ("x86_64", "AMD64"):
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     with startup_lines_dropped():
         import keras
 
@@ -29,7 +36,9 @@ def start_backend():
             import tensorflow as tf
 
             if keras.config.backend() == "tensorflow":
-                tf.config.list_physical_devices()  # looks for GPUs, and says if there are none
+                # This looks for GPUs, and says if there are none.
+                for gpu in tf.config.list_physical_devices("GPU"):
+                    tf.config.experimental.set_memory_growth(gpu, True)
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ def add_arguments(parser):
         "--strategy",
         choices=STRATEGIES,
         default="auto",
-        help="devices: auto uses all GPUs or TPUs, default one device, mirrored all devices",
+        help="devices: auto uses all GPUs (on JAX all TPUs too), default one device, mirrored all",
     )
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import platform
+import shutil
 from importlib import metadata
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from keras_sagan.exporting.tflite import convert_to_tflite
 from keras_sagan.exporting.warmup import write_warmup
 from keras_sagan.models import map_shapes
 from keras_sagan.running import config as config_module
+from keras_sagan.running.devices import processor_name
 from keras_sagan.sampling import sheets
 from keras_sagan.sampling.sampler import to_uint8
 
@@ -31,6 +33,7 @@ def export_run(run, precisions=PRECISIONS, batch_size=1, overwrite=False):
 
     saved_model/1/            for TensorFlow Serving, with warm-up requests
     generator_float32.tflite  and so on, for each precision
+    sample.py                 draws with the .tflite files, and needs nothing of this package
     labels.txt                the names of the classes, one a line
     report.json               what each file costs, and how true it is to the Keras model
     int8_worst.png            the picture that int8 does worst: Keras, int8
@@ -71,6 +74,7 @@ def _write(run, folder, precisions, batch_size):
     yield f"TF Lite, and {PICTURES} pictures of each file against the Keras model ..."
     report = Report(generator, batch_size)
     yield report.header(path.name for path in paths.values())
+    shutil.copyfile(Path(__file__).with_name("sample.py"), folder / "sample.py")
     rows = []
     for precision, path in paths.items():
         file, left_in_float = convert_to_tflite(generator, precision, batch_size)
@@ -93,7 +97,7 @@ def _write(run, folder, precisions, batch_size):
         sheets.sheet(pair, columns=2).save(folder / "int8_worst.png")
         yield f"int8 does worst on seed {seed}: {row['worst_psnr_db']:.1f} dB, int8_worst.png"
     measured = {"pictures": PICTURES, "batch_size": batch_size, "cores": report.cores}
-    _write_json(folder / "report.json", {**measured, "processor": _processor(), "files": rows})
+    _write_json(folder / "report.json", {**measured, "processor": processor_name(), "files": rows})
     _write_json(
         folder / "manifest.json",
         {
@@ -157,13 +161,6 @@ def _signatures(generator):
 def _sha256(path):
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _processor():
-    cpus = Path("/proc/cpuinfo")
-    lines = cpus.read_text().splitlines() if cpus.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def _write_json(path, content):

@@ -14,7 +14,8 @@ def write_saved_model(generator, path):
         generator: A trained generator, which stays as it is.
         path: Folder to write.
     """
-    write_signatures(rebuilt(inference_model(generator), _transposed), path)
+    model = rebuilt(inference_model(generator), _transposed)
+    write_signatures(model, path, num_classes=getattr(generator, "num_classes", None))
 
 
 def _transposed(layer, *args, **kwargs):

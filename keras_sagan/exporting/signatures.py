@@ -12,7 +12,7 @@ from keras_sagan.sampling.sampler import to_uint8
 SIGNATURES = ("generate", "sample", "attend")
 
 
-def write_signatures(generator, path, batch_size=None):
+def write_signatures(generator, path, batch_size=None, num_classes=None):
     """Writes a SavedModel with three signatures on the same weights.
 
     - `generate(latent float32 (batch, latent_dim), label int32 (batch,))` gives `image` float32
@@ -24,12 +24,14 @@ def write_signatures(generator, path, batch_size=None):
     - `attend(seed, label, truncation)` gives that `image` and, by the name of each attention
       layer, its map float32 (batch, queries, keys).
 
-    Without classes there is no `label`.
+    Without classes there is no `label`. One beyond the classes is an error in a SavedModel. A
+    device cannot raise one: there the picture is all of one grey.
 
     Args:
         generator: A generator, as it is to be written.
         path: Folder to write.
-        batch_size: A fixed batch size; None leaves it open.
+        batch_size: A fixed batch size, for devices; None leaves it open, for servers.
+        num_classes: Number of classes; None if there are none, or if nobody tells.
     """
     with float32_policy():
         with_maps = with_attention_maps(generator)
@@ -39,20 +41,31 @@ def write_signatures(generator, path, batch_size=None):
     truncation = (None if batch_size is None else (), "float32")
     by_seed = _signature({"seed": ((batch_size,), "int32"), **label, "truncation": truncation})
 
-    def inputs_of(request):
+    def call(model, latent, request):
+        """The outputs of a model by name, "image" among them."""
+        if num_classes is None:
+            labels, known = request.get("label"), 1.0
+        else:
+            labels, known = _known(request["label"], num_classes, raises=batch_size is None)
+        inputs = {"latent": latent, **dict.fromkeys(label, labels)}
+        outputs = model(inputs, training=False)
+        outputs = dict(outputs) if isinstance(outputs, dict) else {"output": outputs}
+        return {"image": outputs.pop("output") * known, **outputs}
+
+    def call_by_seed(model, request):
         truncation = ops.reshape(request["truncation"], (-1, 1))
         latent = latents.normal(request["seed"], latent_dim) * truncation
-        return {"latent": latent, **{name: request[name] for name in label}}
+        outputs = call(model, latent, request)
+        return {**outputs, "image": to_uint8(outputs["image"])}
 
     def generate(request):
-        return {"image": generator(request, training=False)}
+        return call(generator, request["latent"], request)
 
     def sample(request):
-        return {"image": to_uint8(generator(inputs_of(request), training=False))}
+        return call_by_seed(generator, request)
 
     def attend(request):
-        outputs = with_maps(inputs_of(request), training=False)
-        return {"image": to_uint8(outputs.pop("output")), **outputs}
+        return call_by_seed(with_maps, request)
 
     archive = keras.export.ExportArchive()
     archive.track(with_maps)
@@ -61,6 +74,23 @@ def write_signatures(generator, path, batch_size=None):
     archive.add_endpoint("attend", attend, input_signature=by_seed)
     archive.add_endpoint("serving_default", sample, input_signature=by_seed)
     archive.write_out(path, verbose=False)
+
+
+def _known(label, num_classes, raises):
+    """Returns labels that are classes, and a factor of the pictures: 0 where they were not.
+
+    In floating point, which overflows nowhere and which all devices have.
+    """
+    if raises:
+        last = num_classes - 1
+        message = f"label must be from 0 to {last}"
+        tf.debugging.assert_non_negative(label, message)
+        tf.debugging.assert_less_equal(label, last, message)
+        return label, 1.0
+    value = ops.cast(label, "float32")
+    nearest = ops.minimum(ops.maximum(value, 0.0), num_classes - 1.0)
+    wrong = ops.minimum(ops.absolute(value - nearest), 1.0)
+    return ops.cast(nearest, "int32"), ops.reshape(1.0 - wrong, (-1, 1, 1, 1))
 
 
 def _signature(inputs):

@@ -40,18 +40,18 @@ def convert_to_tflite(generator, precision="float32", batch_size=1):
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     model = device_model(inference_model(generator), precision)
-    file = converted(model, batch_size)
+    num_classes = None
+    if "label" in generator.input:
+        num_classes = getattr(generator, "num_classes", None)
+        if num_classes is None and precision == "int8":
+            raise ValueError("int8 needs a generator with labels to tell its num_classes")
+    file = converted(model, batch_size, num_classes)
     if precision == "float16":
         file = quantize.to_float16(file)
     if precision == "dynamic_int8":
         file = quantize.to_dynamic_int8(file)
     if precision != "int8":
         return file, []
-    num_classes = None
-    if "label" in generator.input:
-        num_classes = getattr(generator, "num_classes", None)
-        if num_classes is None:
-            raise ValueError("int8 needs a generator with labels to tell its num_classes")
     layers = [
         layer.name for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)
     ]
@@ -59,11 +59,11 @@ def convert_to_tflite(generator, precision="float32", batch_size=1):
     return file, [name.rstrip(".") for name in left]
 
 
-def converted(model, batch_size):
+def converted(model, batch_size, num_classes=None):
     """Returns a Keras model as it is, as the bytes of a TF Lite file."""
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "saved_model")
-        write_signatures(model, path, batch_size)
+        write_signatures(model, path, batch_size, num_classes)
         converter = tf.lite.TFLiteConverter.from_saved_model(path, signature_keys=SIGNATURES)
         # Built-ins only: an operation that is not one fails the conversion.
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]

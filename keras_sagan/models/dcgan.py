@@ -149,9 +149,14 @@ class DCGANDiscriminator(family.Family):
             x = layers.LeakyReLU(0.1)(x)
             if size in attention:
                 x = _attention(size)(x)
-        logits = layers.Flatten()(layers.Conv2D(1, 4, name="to_logits")(x))
+        x = ops.cast(x, "float32")  # see family.projection_logits
+        logits = layers.Conv2D(1, 4, dtype="float32", name="to_logits")(x)
         logits = family.projection_logits(
-            logits, ops.sum(x, axis=(1, 2)), inputs.get("label"), num_classes, spectral_norm
+            layers.Flatten(dtype="float32")(logits),
+            ops.sum(x, axis=(1, 2)),
+            inputs.get("label"),
+            num_classes,
+            spectral_norm,
         )
         arguments = {
             "image_size": image_size,

@@ -180,8 +180,9 @@ class ResNetDiscriminator(family.Family):
             if size in attention and size not in attended:
                 x = SelfAttention2D(spectral_norm=spectral_norm, name=f"attention{size}")(x)
                 attended.add(size)
-        features = ops.sum(layers.ReLU()(x), axis=(1, 2))
-        logits = conv(layers.Dense(1, name="dense"))(features)
+        x = ops.cast(layers.ReLU()(x), "float32")  # see family.projection_logits
+        features = ops.sum(x, axis=(1, 2))
+        logits = conv(layers.Dense(1, dtype="float32", name="dense"))(features)
         logits = family.projection_logits(
             logits, features, inputs.get("label"), num_classes, spectral_norm
         )

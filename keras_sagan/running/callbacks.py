@@ -54,14 +54,44 @@ class NotFiniteError(ArithmeticError):
 
     def __init__(self, name, step):
         super().__init__(
-            f"{name} is not finite at step {step}: lower the learning rates, or use float32"
+            f"{name} is not finite by step {step}: lower the learning rates, or use float32"
         )
 
 
-class StopOnNonFiniteLoss(keras.callbacks.Callback):
-    """Raises NotFiniteError at the step in which a loss stops being finite."""
+class Watchers(keras.callbacks.CallbackList):
+    """Hands the logs of a step on as they are.
+
+    `keras.callbacks.CallbackList` makes numbers of them at every step, and so waits for the device
+    each time, which then waits for the next step.
+    """
 
     def on_train_batch_end(self, batch, logs=None):
+        for callback in self.callbacks:
+            callback.on_train_batch_end(batch, logs=logs)
+
+
+class StopOnNonFiniteLoss(keras.callbacks.Callback):
+    """Raises NotFiniteError soon after a loss stops being finite.
+
+    The logs are means over the epoch, which stay so: it is enough to look now and then, and at the
+    end of each epoch.
+
+    Args:
+        every: Steps between looks. To look is to wait for the device.
+    """
+
+    def __init__(self, every=50):
+        super().__init__()
+        self._every = every
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (batch + 1) % self._every == 0:
+            self._look(logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._look(logs)
+
+    def _look(self, logs):
         for name in ("discriminator_loss", "generator_loss"):
             if not math.isfinite(logs[name]):
                 raise NotFiniteError(name, self.model.step)
@@ -126,14 +156,11 @@ class SampleSheets:
         chosen = np.arange(0, len(images), self._columns)[:6]
         labels = None if self._labels is None else self._labels[chosen]
         inputs = generator_inputs(self._gan.sampler, self._seeds[chosen], labels)
-        # `predict` would divide the pictures among the devices of training; this gives all of
-        # them for each device, one after the other.
         outputs = self._maps_model.predict_on_batch(inputs)
         outputs.pop("output")
         shapes = map_shapes(self._gan.sampler)
         for name, maps in outputs.items():
             paths.append(self._attention / f"{step:08d}_{name}.png")
-            maps = maps[: len(chosen)]
             sheets.attention_sheet(images[chosen], maps, *shapes[name]).save(paths[-1])
         return paths
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_sagan.adversarial.gan import GAN
 from keras_sagan.adversarial.optimizers import Adam
+from keras_sagan.adversarial.throughput import Throughput
 from keras_sagan.data import ImageFolder, TFDSImages, batches, paired_shapes
 from keras_sagan.errors import InputError
 from keras_sagan.running import callbacks
@@ -59,15 +60,11 @@ def train(config, run_dir, resume=False, strategy="auto"):
         )
     source = make_source(config, run.skipped_images)
     config = with_classes_of(source, config)
-    with devices.scope():
-        return _train(config, run, source, resume, devices.count)
-
-
-def _train(config, run, source, resume, devices):
-    gan = make_gan(config, synchronized=devices > 1)
-    if resume:
+    with devices.making():
+        gan = make_gan(config, synchronized=devices.count > 1)
         # A run that was stopped before its first checkpoint starts again.
-        step = run.load_checkpoint(gan) if run.checkpoint_steps() else 0
+        step = run.load_checkpoint(gan) if resume and run.checkpoint_steps() else 0
+    if resume:
         run.truncate_history(step)
         run.write_config(config)
         print(f"going on with {run.path} at step {step}")
@@ -76,11 +73,13 @@ def _train(config, run, source, resume, devices):
     if config.model.num_classes is not None:
         run.write_class_names(source.class_names)
     print(
-        f"{len(source)} images, {devices} device{'s' * (devices > 1)}, "
+        f"{devices}\n"
+        f"{len(source)} images, "
         f"generator {gan.generator.count_params() / 1e6:.2f} M weights, "
         f"discriminator {gan.discriminator.count_params() / 1e6:.2f} M"
     )
-    return _fit(gan, source, config, run)
+    with devices.training():
+        return _fit(gan, source, config, run)
 
 
 def _make_deterministic():
@@ -194,8 +193,8 @@ def _fit(gan, source, config, run):
     watchers = [
         callbacks.StopOnNonFiniteLoss(),  # before anything is saved
         stop,
-        callbacks.Every(config.samples.every, sheets),
         callbacks.Every(config.checkpoints.every, checkpoint),
+        callbacks.Every(config.samples.every, sheets),  # after what an error here would lose
         callbacks.HistoryFiles(run.history, run.logs),
         callbacks.Progress(settings.steps, settings.log_every, settings.max_minutes),
     ]
@@ -216,12 +215,19 @@ def _fit(gan, source, config, run):
             )
             epoch = -(-first_step // settings.log_every)
             try:
-                gan.fit(
+                # As `gan.fit`, which would first read a batch to look at it.
+                keras.Model.fit(
+                    gan,
                     dataset,
                     initial_epoch=epoch,
                     epochs=epoch + epochs,
                     steps_per_epoch=steps_per_epoch,
-                    callbacks=[*watchers, settled],
+                    callbacks=callbacks.Watchers(
+                        [Throughput(), *watchers, settled],
+                        add_history=True,
+                        model=gan,
+                        steps=steps_per_epoch,
+                    ),
                     shuffle=False,
                     verbose=0,
                 )

@@ -1,5 +1,9 @@
 """From seeds to pictures."""
 
+import math
+import numbers
+from collections.abc import Iterable
+
 import keras
 import numpy as np
 from keras import ops
@@ -24,7 +28,8 @@ def sample(generator, seeds, labels=None, truncation=1.0, batch_size=64):
         (n, height, width, 3) uint8.
 
     Raises:
-        ValueError: No seeds; labels that are missing, out of range, or not as many as the seeds.
+        ValueError: No seeds, or others than integers of 32 bits; a truncation that is not a finite
+            number; labels that are missing, out of range, or not as many as the seeds.
     """
     return Sampler(generator).sample(seeds, labels, truncation, batch_size)
 
@@ -74,9 +79,11 @@ class Sampler:
             An iterator of (batch_size, height, width, 3) uint8, in the order of the seeds; the
             last batch may be smaller. A picture is drawn when its batch is asked for.
         """
-        seeds = np.asarray(list(seeds), dtype=np.int64)
+        seeds = _checked_seeds(seeds)
         if not len(seeds):
             raise ValueError("there are no seeds to draw pictures of")
+        if not isinstance(truncation, numbers.Real) or not math.isfinite(truncation):
+            raise ValueError(f"truncation must be a finite number, got {truncation}")
         labels = _checked_labels(self.generator, seeds, labels)
         return self._batches(seeds, labels, truncation, batch_size)
 
@@ -99,7 +106,7 @@ class Sampler:
 
 def generator_inputs(generator, seeds, labels=None, truncation=1.0):
     """Returns the inputs of a generator for seeds: see `sample`."""
-    seeds = np.asarray(list(seeds), dtype=np.int64)
+    seeds = _checked_seeds(seeds)
     labels = _checked_labels(generator, seeds, labels)
     latent_dim = generator.input["latent"].shape[1]
     latent = latents.numpy_normal(seeds, latent_dim) * np.float32(truncation)
@@ -109,6 +116,15 @@ def generator_inputs(generator, seeds, labels=None, truncation=1.0):
 def to_uint8(images):
     """Returns images in [-1, 1] as uint8, rounded to the nearest level."""
     return ops.cast(ops.clip(ops.round((images + 1.0) * 127.5), 0.0, 255.0), "uint8")
+
+
+def _checked_seeds(seeds):
+    if not isinstance(seeds, Iterable) or np.ndim(seeds := np.asarray(list(seeds))) != 1:
+        raise ValueError(f"seeds must be a list of integers, such as range(16), got {seeds}")
+    wrong = seeds[(seeds < -(2**31)) | (seeds >= 2**32) | (np.mod(seeds, 1) != 0)]
+    if len(wrong):
+        raise ValueError(f"seeds must be integers of 32 bits, got {wrong[0]}")
+    return seeds.astype(np.int64)
 
 
 def _checked_labels(generator, seeds, labels):

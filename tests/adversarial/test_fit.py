@@ -86,9 +86,3 @@ def test_any_functional_models_will_do():
     gan.compile()
     gan.fit(IMAGES[:, :8, :8], batch_size=8, verbose=0)
     assert gan.sample(range(3)).shape == (3, 8, 8, 3)
-
-
-def test_a_batch_that_cannot_be_split_is_named():
-    gan = make_gan(discriminator_steps=3)
-    with pytest.raises(ValueError, match="batch of 8 images .* discriminator_steps=3"):
-        gan.fit(dataset(), steps_per_epoch=1, verbose=0)

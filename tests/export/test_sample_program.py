@@ -16,6 +16,7 @@ from programs import run
 from keras_sagan import models
 from keras_sagan.exporting import convert_to_tflite
 from keras_sagan.exporting.metadata import add_metadata
+from keras_sagan.exporting.sample import overlay
 from keras_sagan.layers import SelfAttention2D
 from keras_sagan.sampling import generator_inputs, latents, sample, to_uint8
 
@@ -196,8 +197,6 @@ def test_attention_shows_where_the_location_looks(name, generators, files):
 
 def test_maps_need_not_be_square():
     """Pictures of 16x32; 4x8 locations look at 2x4 keys."""
-    from export.sample import overlay
-
     image = np.zeros((16, 32, 3), np.uint8)
     attention = np.zeros((4 * 8, 2 * 4), np.float32)
     attention[2 * 8 + 5, 1 * 4 + 3] = 1  # the location in row 2, column 5 looks at row 1, column 3

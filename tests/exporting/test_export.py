@@ -54,7 +54,8 @@ def contents(folder):
 
 def test_everything_is_there(exported):
     folder = exported[0].export
-    others = {"int8_worst.png", "labels.txt", "manifest.json", "report.json", "saved_model"}
+    others = {"int8_worst.png", "labels.txt", "manifest.json", "report.json", "sample.py"}
+    others.add("saved_model")
     assert {path.name for path in folder.iterdir()} == FILES | others
     assert (folder / "labels.txt").read_text().splitlines() == list(CLASS_NAMES)
     assert (folder / "saved_model/1/assets.extra/tf_serving_warmup_requests").stat().st_size
@@ -62,6 +63,14 @@ def test_everything_is_there(exported):
         with zipfile.ZipFile(folder / name) as archive:
             assert archive.read("labels.txt").decode().splitlines() == list(CLASS_NAMES)
     assert [path.name for path in folder.parent.glob("export*")] == ["export"]
+
+
+def test_the_program_beside_the_files_draws_with_them(exported, tmp_path):
+    folder, out = exported[0].export, tmp_path / "sheet.png"
+    drawn = run(folder / "sample.py", folder / "generator_float32.tflite", "--out", out, cwd="/")
+    assert (drawn.returncode, drawn.stdout) == (0, f"{out}\n"), drawn.stderr
+    program = run("-m", "export.sample", folder / "generator_float32.tflite", "--help")
+    assert program.returncode == 0 and "usage: sample.py" in program.stdout
 
 
 def test_the_saved_model_is_the_averaged_generator(exported):
@@ -148,7 +157,8 @@ def test_another_export_is_replaced_only_if_told(run_copy):
     assert process.returncode == 0, process.stderr
     after = {path.name for path in run_copy.export.iterdir()}
     assert after == {
-        "generator_float32.tflite", "labels.txt", "manifest.json", "report.json", "saved_model"
+        *("generator_float32.tflite", "labels.txt", "manifest.json", "report.json", "sample.py"),
+        "saved_model",
     }  # fmt: skip
     assert json.loads((run_copy.export / "report.json").read_text())["batch_size"] == 2
     assert [path.name for path in run_copy.path.glob("export*")] == ["export"]

@@ -95,6 +95,43 @@ def test_a_seed_gives_the_same_picture_everywhere(dcgan, tmp_path):
         check_same_pictures(image.numpy(), expected)
 
 
+WRONG = [3, -1, 2**31 - 1, -(2**31)]  # of three classes
+
+
+def check_wrong_labels_are_grey(file, tmp_path):
+    """A device raises nothing; -1 was class 2 everywhere."""
+    for signature in ("sample", "attend"):
+        request = requests([0] * 5, [*WRONG, 2], 1.0)
+        *wrong, right = run_tflite(tmp_path, file, signature, **request)[0]["image"]
+        assert right.std() > 1
+        for image in wrong:
+            assert (image == 128).all()
+    latent = np.ones((5, 8), np.float32)
+    label = np.array([*WRONG, 2], np.int32)
+    outputs, _ = run_tflite(tmp_path, file, "generate", latent=latent, label=label)
+    assert (outputs["image"][:4] == 0).all() and outputs["image"][4].std() > 0.01
+
+
+def test_a_device_draws_nothing_of_a_class_that_there_is_not(dcgan, tmp_path):
+    check_wrong_labels_are_grey(dcgan[1], tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float16", "dynamic_int8", "int8"])
+def test_so_does_every_precision(dcgan, precision, tmp_path):
+    check_wrong_labels_are_grey(convert_to_tflite(dcgan[0], precision)[0], tmp_path)
+
+
+@pytest.mark.parametrize("label", WRONG)
+def test_a_server_refuses_a_class_that_there_is_not(dcgan, label):
+    _, _, loaded = dcgan
+    request = {k: tf.constant(v) for k, v in requests([0, 1], [0, label], 1.0).items()}
+    with pytest.raises(tf.errors.InvalidArgumentError, match="label must be from 0 to 2"):
+        loaded.signatures["sample"](**request)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="label must be from 0 to 2"):
+        loaded.signatures["generate"](latent=tf.ones((2, 8)), label=request["label"])
+
+
 def test_attend_gives_the_picture_and_its_maps(dcgan, tmp_path):
     generator, file, _ = dcgan
     request = requests([3, 4], [0, 2], 1.0)

@@ -190,6 +190,17 @@ def test_outputs_are_float32_under_mixed_precision(family, policy):
         assert np.isfinite(np.asarray(outputs)).all()
 
 
+@pytest.mark.parametrize("num_classes", [None, 3])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_logits_under_mixed_precision_tell_pictures_apart(family, num_classes):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    _, discriminator = FAMILIES[family]
+    model = discriminator(image_size=32, width=8, attention=(8,), num_classes=num_classes)
+    logits = np.asarray(model(inputs_of(model, 128)))
+    # As bfloat16 values they were at most 115.
+    assert len(np.unique(logits)) > 125
+
+
 def test_attention_maps_come_with_the_same_output():
     generator = ResNetGenerator(image_size=32, width=8, attention=(8, 16))
     inputs = inputs_of(generator)

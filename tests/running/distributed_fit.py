@@ -34,12 +34,12 @@ def copies(gan, variable):
     return [np.asarray(value) for value in values]
 
 
-def fit(family, loss, devices):
+def fit(family, loss, count, devices):
     """What a test asks of a training on as many devices."""
     keras.utils.set_random_seed(1)
     chosen = choose_devices("mirrored" if devices > 1 else "default")
     assert chosen.count == devices
-    with chosen.scope():
+    with chosen.making():
         generator, discriminator = FAMILIES[family]
         shared = {"image_size": 32, "num_classes": 3, "width": 4, "attention": (8,)}
         synchronized = ON_TENSORFLOW and devices > 1
@@ -48,12 +48,12 @@ def fit(family, loss, devices):
         )
         # Small enough that rounding, which differs with the devices, does not grow.
         gan.compile(keras.optimizers.SGD(1e-4), keras.optimizers.SGD(1e-4), loss=loss, ema=0.5)
+    with chosen.training():
         rng = np.random.default_rng(0)
-        images = rng.integers(0, 256, size=(40, 32, 32, 3)).astype("uint8")
-        labels = rng.integers(0, 3, size=40).astype("int32")
-        history = gan.fit(
-            images, labels, batch_size=8, epochs=5, steps_per_epoch=1, verbose=0, shuffle=False
-        ).history
+        images = rng.integers(0, 256, size=(count, 32, 32, 3)).astype("uint8")
+        labels = rng.integers(0, 3, size=count).astype("int32")
+        options = {"batch_size": 8, "verbose": 0, "shuffle": False}
+        history = gan.fit(images, labels, epochs=5, steps_per_epoch=1, **options).history
         sample = gan.sample(range(3))  # no multiple of the devices
         with tempfile.TemporaryDirectory() as folder:
             sheets = SampleSheets(gan, Path(folder), Path(folder), rows=3, columns=1)(5)
@@ -75,4 +75,5 @@ def fit(family, loss, devices):
     }
 
 
-print(json.dumps([fit(*sys.argv[1:], devices) for devices in (1, 2)]))
+family, loss, count = sys.argv[1:]
+print(json.dumps([fit(family, loss, int(count), devices) for devices in (1, 2)]))

@@ -52,14 +52,6 @@ def test_sheets_draw_the_saved_generator(trained_run, tmp_path):
 
 
 @pytest.mark.slow
-def test_mirrored_devices_train_a_run(tmp_path):
-    folder = tmp_path / "run"
-    process = run(*train_arguments(folder), "--strategy", "mirrored")
-    assert process.returncode == 0, process.stderr
-    assert Run(folder).checkpoint_steps() == [3, 6]
-
-
-@pytest.mark.slow
 def test_only_the_last_checkpoints_are_kept(tmp_path):
     folder = tmp_path / "run"
     process = run_here(*train_arguments(folder, "checkpoints.every=1", "checkpoints.keep=2"))

@@ -121,6 +121,17 @@ def test_mistakes_are_named_before_anything_is_drawn():
     ):
         with pytest.raises(ValueError, match=message):
             sampler.batches(seeds, labels)
+    for seeds, message in (
+        (5, r"such as range\(16\), got 5"),
+        ([[1, 2]], r"such as range\(16\)"),
+        ([0.5], "integers of 32 bits, got 0.5"),
+        ([2**32], "integers of 32 bits, got 4294967296"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            sampler.batches(seeds)
+    for truncation in (float("nan"), None, "1"):
+        with pytest.raises(ValueError, match=f"a finite number, got {truncation}"):
+            sampler.batches([1], truncation=truncation)
     with pytest.raises(ValueError, match="no classes"):
         sample(trained(num_classes=None), [1], labels=[0])
     latent, label = keras.Input((8,), name="latent"), keras.Input((), name="label", dtype="int32")

@@ -1,6 +1,7 @@
 """What TensorFlow runs on."""
 
 import functools
+import os
 import pathlib
 import platform
 
@@ -24,3 +25,16 @@ def emulates_bfloat16():
     """Whether the CPU has no instructions for bfloat16 (known on Linux alone)."""
     processor = pathlib.Path("/proc/cpuinfo")
     return processor.exists() and "bf16" not in processor.read_text()
+
+
+# Of TensorFlow's own list of what makes it take oneDNN (tensorflow/core/util/util.cc).
+_FOR_ONEDNN = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"}
+
+
+def leaves_onednn_off():
+    """Whether TensorFlow does without oneDNN on this x86 CPU, unasked (known on Linux alone)."""
+    asked = "TF_ENABLE_ONEDNN_OPTS" in os.environ
+    processor = pathlib.Path("/proc/cpuinfo")
+    if asked or platform.machine() != "x86_64" or not processor.exists():
+        return False
+    return _FOR_ONEDNN.isdisjoint(processor.read_text().split())

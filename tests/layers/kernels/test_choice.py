@@ -1,5 +1,6 @@
 """Which implementation is taken where."""
 
+import pathlib
 import platform
 import types
 
@@ -14,7 +15,7 @@ if keras.backend.backend() != "tensorflow":
 
 import tensorflow as tf
 
-from keras_sagan.layers.kernels import cpu
+from keras_sagan.layers.kernels import cpu, device
 
 
 def devices(*kinds):
@@ -84,3 +85,25 @@ def test_the_choice_reaches_the_layers_and_leaves_inference_plain():
     assert "Conv2D" in operations_of("reference", True)
     assert "Conv2D" not in operations_of("cpu", True)  # a product of patches
     assert "Conv2D" in operations_of("cpu", False)
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/cpuinfo").exists(), reason="Linux alone says")
+@pytest.mark.parametrize(
+    ("flags", "machine", "setting", "expected"),
+    [
+        ("avx2 fma", "x86_64", None, True),
+        ("avx512f", "x86_64", None, True),
+        ("avx512f avx512_vnni", "x86_64", None, False),
+        ("avx2 avx_vnni", "x86_64", None, False),
+        ("avx2 fma", "x86_64", "0", False),  # somebody's own choice
+        ("avx2 fma", "x86_64", "1", False),
+        ("asimd", "aarch64", None, False),
+    ],
+)
+def test_where_tensorflow_leaves_onednn_off(flags, machine, setting, expected, monkeypatch):
+    monkeypatch.setattr(pathlib.Path, "read_text", lambda self: f"flags\t\t: fpu {flags}\n")
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    if setting is not None:
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", setting)
+    assert device.leaves_onednn_off() is expected
