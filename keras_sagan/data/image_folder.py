@@ -1,15 +1,17 @@
 """A folder of images, one sub-folder a class."""
 
-import threading
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from keras_sagan.data.images import square, to_rgb
+from keras_sagan.data.folder_listing import ENDINGS, list_folder
+from keras_sagan.data.images import decode
+from keras_sagan.data.names import one_line
+from keras_sagan.data.skipping import Skipping
 from keras_sagan.errors import InputError
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+_TRAINING = {"train", "training"}
+_OTHER_SPLITS = {"test", "testing", "val", "valid", "validation", "dev", "eval"}
 
 
 class ImageFolder:
@@ -17,10 +19,12 @@ class ImageFolder:
 
     Sub-folders are the classes, in alphabetical order, and images within them count at any
     depth. Images that stand in the folder itself have no class; then there must be no
-    sub-folders with images.
+    sub-folders with images. Hidden files and folders, and what operating systems leave behind,
+    are neither.
 
     An image that cannot be read is skipped: the next one that can be read takes its place, and
-    its path and the reason are kept in `skipped`. More than one in ten is an error.
+    its path and the reason are kept in `skipped`. More than one in ten is an error. What becomes
+    of colours, transparency and orientation is said in `keras_sagan.data.images.to_rgb`.
 
     Args:
         folder: The folder.
@@ -29,47 +33,51 @@ class ImageFolder:
             yet, or None.
 
     Attributes:
+        names: Names of the images relative to the folder, with "/" between, in order of index.
         class_names: Names of the sub-folders, or None without classes.
+        class_counts: How many images each class has, or None without classes.
+        labels: (length,) int32, empty without classes.
+        left_out: What in the folder is no image, as text: "3 .txt, 1 .heic". Mostly empty.
         skipped: Reasons by path.
 
     Raises:
-        InputError: A folder that is missing, holds no images, or mixes images and sub-folders
-            with images.
+        InputError: A folder that is missing, may not be read, holds no images, mixes images and
+            sub-folders with images, or has `train` and `test` in place of classes.
     """
 
     def __init__(self, folder, image_size, skipped_log=None):
         self.folder = Path(folder)
         self.image_size = image_size
-        self.skipped = {}
-        self._skipped_log = skipped_log
-        self._logged = set()
-        self._lock = threading.Lock()
-        if skipped_log is not None and skipped_log.exists():
-            lines = skipped_log.read_text(encoding="utf-8").splitlines()
-            self._logged = {line.partition("\t")[0] for line in lines}
+        where = one_line(str(folder))
         if not self.folder.is_dir():
-            raise InputError(f"{folder} is not a folder: give one that holds images")
-        loose = sorted(path for path in self.folder.iterdir() if _is_image(path))
-        classes = {
-            path.name: images
-            for path in sorted(self.folder.iterdir())
-            if path.is_dir() and (images := sorted(filter(_is_image, path.rglob("*"))))
-        }
+            raise InputError(f"{where} is not a folder: give one that holds images")
+        listing = list_folder(self.folder)
+        loose, classes = listing.loose, listing.classes
+        self.left_out = listing.said()
         if not loose and not classes:
-            raise InputError(f"{folder} holds no images ({', '.join(EXTENSIONS)})")
+            there = self.left_out and f"; there are {self.left_out}"
+            raise InputError(f"{where} holds no images ({', '.join(ENDINGS)}){there}")
         if loose and classes:
             raise InputError(
-                f"{folder} holds both images ({loose[0].name}, ...) and sub-folders of images "
-                f"({next(iter(classes))}, ...): move the images into sub-folders, one a class"
+                f"{where} holds both images ({one_line(loose[0])}, ...) and sub-folders of images "
+                f"({one_line(next(iter(classes)))}, ...): move the images into sub-folders, one a "
+                "class"
             )
+        _check_not_splits(where, classes)
         self.class_names = list(classes) or None
-        self.paths = loose or [path for images in classes.values() for path in images]
+        self.class_counts = [len(names) for names in classes.values()] or None
+        self.names = loose or [name for names in classes.values() for name in names]
         self.labels = np.repeat(
-            np.arange(len(classes), dtype=np.int32), [len(images) for images in classes.values()]
+            np.arange(len(classes), dtype=np.int32), np.array(self.class_counts or [], int)
         )
+        self._skipping = Skipping(where, len(self.names), self._path, skipped_log)
 
     def __len__(self):
-        return len(self.paths)
+        return len(self.names)
+
+    @property
+    def skipped(self):
+        return self._skipping.reasons
 
     def read(self, indices):
         """Reads images.
@@ -84,38 +92,28 @@ class ImageFolder:
         Raises:
             InputError: More than one in ten of the folder's images could not be read.
         """
-        results = [self._read_one(index) for index in indices]
+        results = [self._skipping.read(index, self._decode) for index in indices]
         images = np.stack([image for image, _ in results])
         if self.class_names is None:
             return images, None
         return images, self.labels[[index for _, index in results]]
 
-    def _read_one(self, index):
-        while True:
-            path = self.paths[index]
-            if path not in self.skipped:
-                try:
-                    with Image.open(path) as image:
-                        # JPEG can be decoded smaller; twice the size leaves the filter its due.
-                        image.draft("RGB", (2 * self.image_size, 2 * self.image_size))
-                        return square(to_rgb(image), self.image_size), index
-                except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-                    self._skip(path, " ".join(str(error).split()))
-            if 10 * len(self.skipped) > len(self.paths):
-                raise InputError(
-                    f"{len(self.skipped)} of the {len(self.paths)} images in {self.folder} cannot "
-                    f"be read, more than one in ten; one is {path}"
-                )
-            index = (index + 1) % len(self.paths)
+    def _path(self, index):
+        return str(self.folder / self.names[index])
 
-    def _skip(self, path, reason):
-        with self._lock:
-            self.skipped[path] = reason
-            if self._skipped_log is not None and str(path) not in self._logged:
-                self._logged.add(str(path))
-                with self._skipped_log.open("a", encoding="utf-8") as log:
-                    log.write(f"{path}\t{reason}\n")
+    def _decode(self, index):
+        return decode(self._path(index), self.image_size)
 
 
-def _is_image(path):
-    return path.suffix.lower() in EXTENSIONS and path.is_file()
+def _check_not_splits(where, classes):
+    """Raises InputError for `train` and `test`, or for `train` alone with folders of its own."""
+    kinds = {name: name.casefold().rstrip("0123456789-_ ") for name in classes}
+    splits = [name for name, kind in kinds.items() if kind in _TRAINING | _OTHER_SPLITS]
+    whole = len(classes) == 1 and any(name.count("/") > 1 for name in next(iter(classes.values())))
+    if len(splits) > 1 or (splits and whole):
+        best = next((name for name in splits if kinds[name] in _TRAINING), splits[0])
+        raise InputError(
+            f"{where} holds {' and '.join(map(one_line, splits))}, which are not classes but parts "
+            f"of a data set: give the one to train on, most likely {where}/{one_line(best)} (or "
+            "rename them, if they are classes)"
+        )

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from keras_sagan.data.images import square, to_rgb
+from keras_sagan.data.images import decode, square, to_rgb
+from keras_sagan.data.skipping import Skipping
 from keras_sagan.errors import InputError
 
 
@@ -17,21 +18,25 @@ class TFDSImages:
     perfect and training can go on at any step. They stand beside TFDS's default files. Reading
     them needs no TensorFlow; TFDS needs it to prepare sets whose images it encodes itself.
 
+    An image that cannot be read is skipped, as by `ImageFolder`; its name is "SET/SPLIT[INDEX]".
+
     Args:
         name: Name of the set, such as "cifar10" or "lsun/church".
         image_size: Height and width that images are cropped and resized to.
         split: Split to use.
         data_dir: Folder of the prepared sets; None is `array_record` in TFDS's own.
+        skipped_log: As of `ImageFolder`.
 
     Attributes:
         class_names: Names of the classes, or None without labels.
+        skipped: Reasons by name.
 
     Raises:
         InputError: A set that TFDS does not know, that has no images, or that cannot be
             downloaded or read.
     """
 
-    def __init__(self, name, image_size, split="train", data_dir=None):
+    def __init__(self, name, image_size, split="train", data_dir=None, skipped_log=None):
         import tensorflow_datasets as tfds
 
         self.image_size = image_size
@@ -68,26 +73,44 @@ class TFDSImages:
                 f"({type(error).__name__}: {_first_line(error)}); {folder_hint}"
             ) from error
         features = builder.info.features
+        self._feature = features["image"]
         names = getattr(features["label"], "names", None) if "label" in features else None
         self.class_names = list(names) if names else None
+        self._skipping = Skipping(
+            name, len(self._source), lambda index: f"{name}/{split}[{index}]", skipped_log
+        )
 
     def __len__(self):
         return len(self._source)
 
+    @property
+    def skipped(self):
+        return self._skipping.reasons
+
     def read(self, indices):
         """Reads images: see `ImageFolder.read`."""
-        examples = self._source.__getitems__([int(index) for index in indices])
-        images = []
-        for example in examples:
-            image = example["image"]
-            if isinstance(image, bytes):
-                image = Image.open(io.BytesIO(image))
-            else:
-                image = Image.fromarray(np.squeeze(image))
-            images.append(square(to_rgb(image), self.image_size))
+        wanted = [int(index) for index in indices]
+        examples = dict(zip(wanted, self._source.__getitems__(wanted), strict=True))
+
+        def read_one(index):
+            if index not in examples:  # in the place of one that cannot be read
+                (examples[index],) = self._source.__getitems__([index])
+            return self._decode(examples[index]["image"])
+
+        results = [self._skipping.read(index, read_one) for index in wanted]
+        images = np.stack([image for image, _ in results])
         if self.class_names is None:
-            return np.stack(images), None
-        return np.stack(images), np.array([example["label"] for example in examples], np.int32)
+            return images, None
+        return images, np.array([examples[index]["label"] for _, index in results], np.int32)
+
+    def _decode(self, image):
+        if isinstance(image, bytes) and self._feature.np_dtype != np.float32:
+            return decode(io.BytesIO(image), self.image_size)
+        if isinstance(image, bytes):  # floats, which TFDS keeps as the four channels of a PNG
+            image = self._feature.decode_example_np(image)
+        if image.shape[-1] == 1:
+            image = image[..., 0]
+        return square(to_rgb(Image.fromarray(image)), self.image_size)
 
 
 def _first_line(error):

@@ -1,3 +1,7 @@
+import struct
+import zlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -62,7 +66,7 @@ def test_unreadable_images_are_skipped_and_listed(tmp_path):
     source = ImageFolder(tmp_path / "images", 8, log)
     assert len(source) == 31
     images, _ = source.read(range(31))
-    assert {path.name for path in source.skipped} == {"05.jpg", "10.png", "29.png"}
+    assert {Path(path).name for path in source.skipped} == {"05.jpg", "10.png", "29.png"}
     values = images[:, 0, 0, 0].tolist()
     assert values[5] == 5 and values[11] == 11  # the next that can be read
     assert values[30] == 0  # after the last comes the first
@@ -75,6 +79,36 @@ def test_unreadable_images_are_skipped_and_listed(tmp_path):
     assert len(log.read_text().splitlines()) == 3
 
 
+def test_whatever_a_picture_throws_is_a_reason(tmp_path, monkeypatch):
+    for i in range(40):
+        save(tmp_path / "images" / f"{i:02d}.png")
+    (tmp_path / "images" / "00.png").write_bytes(b"%!PS-Adobe")
+    with (tmp_path / "images" / "01.png").open("r+b") as file:  # a header of 20000 x 10000 pixels
+        header = struct.pack(">4sIIBBBBB", b"IHDR", 20000, 10000, 8, 2, 0, 0, 0)
+        file.seek(12)
+        file.write(header + struct.pack(">I", zlib.crc32(header)))
+    source = ImageFolder(tmp_path / "images", 8, tmp_path / "skipped.txt")
+    (tmp_path / "images" / "02.png").unlink()
+    whole = Image.open
+
+    def throwing(path, **options):
+        if path.endswith("03.png"):
+            raise struct.error("unpack requires\na buffer")
+        return whole(path, **options)
+
+    monkeypatch.setattr(Image, "open", throwing)
+    source.read(range(len(source)))
+    reasons = {Path(path).name: reason for path, reason in source.skipped.items()}
+    assert reasons == {
+        "00.png": "no JPEG, PNG, WEBP, BMP, GIF or TIFF file, or damaged where it begins",
+        "01.png": "it has more than 178956970 pixels, the most that are decoded: make it smaller",
+        "02.png": "No such file or directory",
+        "03.png": "error: unpack requires a buffer",
+    }
+    lines = (tmp_path / "skipped.txt").read_text().splitlines()
+    assert dict(line.split("\t") for line in lines) == source.skipped
+
+
 def test_more_than_one_in_ten_unreadable_stops(tmp_path):
     for i in range(20):
         save(tmp_path / f"{i:02d}.png")
@@ -84,12 +118,22 @@ def test_more_than_one_in_ten_unreadable_stops(tmp_path):
     (tmp_path / "02.png").write_bytes(b"broken")
     source = ImageFolder(tmp_path, 8)
     for _ in range(2):  # also of those who ask again
-        with pytest.raises(InputError, match="3 of the 20 images .* more than one in ten"):
+        with pytest.raises(InputError, match="3 of the 20 images .* more than one in ten; one is "):
             source.read(range(20))
     for path in tmp_path.iterdir():
         path.write_bytes(b"broken")
     with pytest.raises(InputError, match="more than one in ten"):
         ImageFolder(tmp_path, 8).read(range(20))
+
+
+def test_the_error_says_why_and_where_all_are_listed(tmp_path):
+    save(tmp_path / "images" / "a.png").write_bytes(b"broken")
+    log = tmp_path / "run" / "skipped.txt"  # in a run folder that is not there yet
+    source = ImageFolder(tmp_path / "images", 8, log)
+    reason = "one is .*a.png: no JPEG, .* or TIFF file, or damaged .* .all of them: .*skipped.txt"
+    with pytest.raises(InputError, match=reason):
+        source.read([0])
+    assert len(log.read_text().splitlines()) == 1
 
 
 def test_every_mode_becomes_rgb(tmp_path):

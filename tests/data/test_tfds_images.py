@@ -1,8 +1,11 @@
+import io
 import os
+import struct
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from PIL import Image
 
 from keras_sagan.data import TFDSImages
 from keras_sagan.errors import InputError
@@ -27,6 +30,46 @@ class TinyPictures(tfds.core.GeneratorBasedBuilder):
         for i in range(6):
             image = np.full((10, 14, 1), 40 * i, np.uint8)
             yield f"{i}", {"image": image, "label": i // 3}
+
+
+class OddPictures(tfds.core.GeneratorBasedBuilder):
+    """Twenty pictures, floats or 16 bits, or JPEGs of which one is broken and one has odd EXIF."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=name) for name in ("floats", "deep", "jpegs")]
+
+    def _info(self):
+        dtype = {"floats": np.float32, "deep": np.uint16, "jpegs": np.uint8}[
+            self.builder_config.name
+        ]
+        channels = 3 if dtype == np.uint8 else 1
+        ending = "jpeg" if dtype == np.uint8 else "png"
+        image = tfds.features.Image(
+            shape=(None, None, channels), dtype=dtype, encoding_format=ending
+        )
+        features = tfds.features.FeaturesDict(
+            {"image": image, "label": tfds.features.ClassLabel(num_classes=20)}
+        )
+        return tfds.core.DatasetInfo(builder=self, features=features)
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        for i in range(20):
+            grey = np.full((10, 14, 1), i / 20, np.float32)
+            image = {"floats": grey, "deep": (grey * 65535).astype(np.uint16)}.get(
+                self.builder_config.name
+            )
+            if image is None:
+                file = io.BytesIO()
+                # Orientation 6, and the resolution's unit as a byte.
+                fields = struct.pack("<HHHIIHHII", 2, 0x0112, 3, 1, 6, 0x0128, 1, 1, 2)
+                exif = b"Exif\0\0II*\0\x08\0\0\0" + fields + bytes(4)
+                color = np.repeat((grey * 255).astype(np.uint8), 3, axis=-1)
+                Image.fromarray(color).save(file, "jpeg", exif=exif)
+                image = io.BytesIO(file.getvalue() if i != 7 else b"\xff\xd8\xff broken")
+            yield f"{i:02d}", {"image": image, "label": i}
 
 
 class OnlyText(tfds.core.GeneratorBasedBuilder):
@@ -67,6 +110,25 @@ def test_reads_by_index(tmp_path):
     assert sorted(zip(images[:, 0, 0, 0].tolist(), labels.tolist(), strict=True)) == [
         (40 * i, i // 3) for i in range(6)
     ]
+
+
+@pytest.mark.parametrize("name", ["floats", "deep"])
+def test_wide_pictures_are_what_they_show(tmp_path, name):
+    source = TFDSImages(f"odd_pictures/{name}", 8, data_dir=tmp_path)
+    images, labels = source.read(range(20))
+    expected = np.round(labels / 20 * 255)
+    np.testing.assert_allclose(images[:, 3, 3, 0], expected, atol=1)  # of 16 bits they are cut
+
+
+def test_a_broken_picture_is_skipped(tmp_path):
+    log = tmp_path / "skipped.txt"
+    source = TFDSImages("odd_pictures/jpegs", 8, data_dir=tmp_path, skipped_log=log)
+    images, labels = source.read(range(20))
+    assert sorted(set(labels.tolist())) == [i for i in range(20) if i != 7]
+    np.testing.assert_allclose(images[:, 3, 3, 0], labels / 20 * 255, atol=3)  # JPEG
+    (name,) = source.skipped
+    assert log.read_text() == f"{name}\t{source.skipped[name]}\n"
+    assert name.startswith("odd_pictures/jpegs/train[") and "JPEG" in source.skipped[name]
 
 
 def test_what_cannot_be_used_is_named(tmp_path):
