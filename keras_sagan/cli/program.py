@@ -20,6 +20,9 @@ def run_alone(command, prog=None):
 
 def run(function, options):
     """Calls a function of the options; an InputError is one line and exit code 2."""
+    if hasattr(sys.stdout, "reconfigure"):
+        # A name that the terminal has no letters for is no reason to end, as on standard error.
+        sys.stdout.reconfigure(errors="backslashreplace")
     # TensorFlow's own start-up messages say nothing to a user; errors still show.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:

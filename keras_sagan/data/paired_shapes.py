@@ -121,6 +121,7 @@ class PairedShapes:
 
     def __init__(self, seed=0, length=50_000):
         self.images, self.labels = draw(np.random.default_rng(seed), length)
+        self.class_counts = np.bincount(self.labels, minlength=len(CLASS_NAMES)).tolist()
 
     def __len__(self):
         return len(self.images)

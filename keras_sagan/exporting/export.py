@@ -80,7 +80,7 @@ def _write(run, folder, precisions, batch_size):
         file, left_in_float = convert_to_tflite(generator, precision, batch_size)
         maps = map_shapes(generator)
         try:
-            named = add_metadata(file, run.path.resolve().name, about, labels, maps)
+            named = add_metadata(file, run.name, about, labels, maps)
         except ValueError as error:
             raise InputError(f"{run.classes}: {error}") from error
         path.write_bytes(named)

@@ -227,7 +227,7 @@ def main():
         out.write_bytes(png.getvalue())
     except OSError as error:
         fail(f"--out {out}: {error.strerror}")
-    print(out)
+    print(str(out).encode(errors="backslashreplace").decode())
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ attention/              what the generator's attention looks at
 logs/                   TensorBoard events and history.csv
 export/                 what python -m export wrote
 classes.txt             the names of the classes, one a line, if there are classes
+data.json               how many images there are, and how many of each class
 skipped_images.txt      images that could not be read, if any
 """
 
@@ -16,6 +17,7 @@ import os
 import shutil
 from pathlib import Path
 
+from keras_sagan.data.names import one_line
 from keras_sagan.errors import InputError
 from keras_sagan.running import config as config_module
 
@@ -25,10 +27,19 @@ class Run:
 
     Args:
         path: The folder, which need not exist yet.
+
+    Raises:
+        InputError: A path that is not UTF-8, at which TensorFlow writes no files.
     """
 
     def __init__(self, path):
         self.path = Path(path)
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            text = f"{one_line(str(path))}: a run folder's path must be UTF-8: rename it"
+            raise InputError(text) from error
+        self.name = one_line(self.path.resolve().name)
         self.config_file = self.path / "config.yaml"
         self.checkpoints = self.path / "checkpoints"
         self.samples = self.path / "samples"
@@ -37,6 +48,7 @@ class Run:
         self.history = self.logs / "history.csv"
         self.export = self.path / "export"
         self.classes = self.path / "classes.txt"
+        self.data_record = self.path / "data.json"
         self.skipped_images = self.path / "skipped_images.txt"
 
     def create(self, config):
@@ -54,7 +66,10 @@ class Run:
             raise InputError(f"--run-dir {self.path}: {error.strerror}") from error
 
     def check_new(self):
-        """Raises InputError unless the folder is missing or empty."""
+        """Raises InputError unless the folder is missing or empty.
+
+        A list of skipped images may be in it, of a run that was discarded.
+        """
         if self.config_file.exists():
             raise InputError(
                 f"--run-dir {self.path} already holds a run: add --resume to go on with it, or "
@@ -62,8 +77,23 @@ class Run:
             )
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"--run-dir {self.path} is a file: name a folder")
-        if self.path.exists() and any(self.path.iterdir()):
+        if self.path.exists() and {*self.path.iterdir()} - {self.skipped_images}:
             raise InputError(f"--run-dir {self.path} is not empty: name another folder")
+
+    def forget_skipped(self):
+        """Deletes the list of skipped images that a discarded run may have left."""
+        if self.skipped_images.exists():
+            try:
+                self.skipped_images.unlink()
+            except OSError as error:
+                raise InputError(f"{self.skipped_images}: {error.strerror}") from error
+
+    def discard(self):
+        """Deletes what was written before the first checkpoint, but for the skipped images."""
+        for folder in (self.checkpoints, self.samples, self.attention, self.logs):
+            shutil.rmtree(folder, ignore_errors=True)
+        for file in (self.classes, self.data_record, self.config_file):
+            file.unlink(missing_ok=True)
 
     def write_config(self, config):
         """Writes config.yaml, whole or not at all."""
@@ -72,11 +102,12 @@ class Run:
         partial.replace(self.config_file)
 
     def write_class_names(self, names):
-        """Writes classes.txt."""
-        self.classes.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+        """Writes classes.txt, any name as one line: see `keras_sagan.data.names`."""
+        text = "".join(f"{one_line(name)}\n" for name in names)
+        self.classes.write_text(text, encoding="utf-8")
 
     def class_names(self):
-        """Returns the names of the classes, their numbers if none were written, or None."""
+        """Returns the lines of classes.txt, numbers if there is none, or None without classes."""
         num_classes = self.config().model.num_classes
         if num_classes is None:
             return None

@@ -10,8 +10,9 @@ from keras_sagan.adversarial.gan import GAN
 from keras_sagan.adversarial.optimizers import Adam
 from keras_sagan.adversarial.throughput import Throughput
 from keras_sagan.data import ImageFolder, TFDSImages, batches, paired_shapes
+from keras_sagan.data.names import one_line
 from keras_sagan.errors import InputError
-from keras_sagan.running import callbacks
+from keras_sagan.running import callbacks, data_record
 from keras_sagan.running.config import CHANGEABLE, flat
 from keras_sagan.running.devices import choose_devices
 from keras_sagan.running.run_folder import Run
@@ -40,7 +41,8 @@ def train(config, run_dir, resume=False, strategy="auto"):
 
     Raises:
         InputError: What was given cannot be used. Nothing was changed then, unless images turn
-            out to be unreadable in the course of training.
+            out to be unreadable in the course of training: a new run without a checkpoint is
+            discarded then, and its list of skipped images stays.
         NotFiniteError: A loss stopped being finite. The last checkpoint is from before.
     """
     run = Run(run_dir)
@@ -58,7 +60,11 @@ def train(config, run_dir, resume=False, strategy="auto"):
             f"train.batch_size is {config.train.batch_size}, which {devices.count} devices cannot "
             "share equally"
         )
+    if not resume:
+        run.forget_skipped()
     source = make_source(config, run.skipped_images)
+    if resume:
+        data_record.check_same(run, source, config.data.folder or config.data.name)
     config = with_classes_of(source, config)
     with devices.making():
         gan = make_gan(config, synchronized=devices.count > 1)
@@ -70,16 +76,25 @@ def train(config, run_dir, resume=False, strategy="auto"):
         print(f"going on with {run.path} at step {step}")
     else:
         run.create(config)
-    if config.model.num_classes is not None:
+    learned = config.model.num_classes is not None
+    if learned:
         run.write_class_names(source.class_names)
+    data_record.write(run, source)
     print(
         f"{devices}\n"
         f"{len(source)} images, "
         f"generator {gan.generator.count_params() / 1e6:.2f} M weights, "
         f"discriminator {gan.discriminator.count_params() / 1e6:.2f} M"
     )
-    with devices.training():
-        return _fit(gan, source, config, run)
+    for line in data_record.said(source, learned):
+        print(line)
+    try:
+        with devices.training():
+            return _fit(gan, source, config, run)
+    except InputError:
+        if not resume and not run.checkpoint_steps():
+            run.discard()
+        raise
 
 
 def _make_deterministic():
@@ -129,7 +144,7 @@ def make_source(config, skipped_log=None):
                 f"model.image_size is {size}, but paired_shapes has {paired_shapes.IMAGE_SIZE}"
             )
         return paired_shapes.PairedShapes(config.train.seed)
-    return TFDSImages(config.data.name, size, config.data.split)
+    return TFDSImages(config.data.name, size, config.data.split, skipped_log=skipped_log)
 
 
 def with_classes_of(source, config):
@@ -245,8 +260,12 @@ def _fit(gan, source, config, run):
     if isinstance(source, paired_shapes.PairedShapes):
         share = paired_shapes.consistency(gan.sample(range(1000)))
         print(f"consistency of 1000 samples: {share:.3f} (real pictures: 1)")
-    if source_skipped := getattr(source, "skipped", None):
-        print(f"{len(source_skipped)} images could not be read: see {run.skipped_images}")
+    if skipped := getattr(source, "skipped", None):
+        name, reason = next(iter(skipped.items()))
+        print(
+            f"{len(skipped)} images could not be read, such as {one_line(name)} ({reason}): see "
+            f"{run.skipped_images}"
+        )
     return Outcome(step, stop.signal, sheets(step))
 
 

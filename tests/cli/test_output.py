@@ -19,7 +19,8 @@ def test_training_says_what_it_does(trained_run):
     _, process = trained_run
     check_quiet(process)
     lines = process.stdout.splitlines()
-    starts = ("device: ", "50000 images, generator ")
+    assert lines[2].startswith("10 classes: disc 4") and lines[2].count(",") == 9
+    starts = ("device: ", "50000 images, generator ", "10 classes: ")
     starts += ("step 2/6 ", "step 4/6 ", "step 6/6 ", "consistency ", "pictures: ", "attention: ")
     for line, start in zip(lines, starts, strict=True):
         assert line.startswith(start)
@@ -86,6 +87,12 @@ def test_errors_and_warnings_pass_and_survive_a_crash(ending, code):
         assert process.stderr.endswith("ValueError: ended\n")
     else:
         assert "Fatal Python error: Aborted" in process.stderr
+
+
+def test_a_name_that_the_terminal_has_no_letters_for_is_no_error():
+    code = r"from keras_sagan.cli import program; program.run(print, 'K\xe4fer, caf\udce9')"
+    process = run("-c", code, env={"PYTHONIOENCODING": "ascii:strict"})
+    assert (process.returncode, process.stdout) == (0, "K\\xe4fer, caf\\udce9\n")
 
 
 def test_no_start_is_waited_for_where_nothing_starts():
