@@ -1,5 +1,6 @@
 """A folder of images, one sub-folder a class."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ class ImageFolder:
 
     Attributes:
         names: Names of the images relative to the folder, with "/" between, in order of index.
+        paths: Paths of the images, likewise; made when it is first asked for.
         class_names: Names of the sub-folders, or None without classes.
         class_counts: How many images each class has, or None without classes.
         labels: (length,) int32, empty without classes.
@@ -74,6 +76,10 @@ class ImageFolder:
 
     def __len__(self):
         return len(self.names)
+
+    @functools.cached_property
+    def paths(self):
+        return [self._path(index) for index in range(len(self))]
 
     @property
     def skipped(self):

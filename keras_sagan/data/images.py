@@ -1,7 +1,15 @@
 """From any picture to a square RGB one."""
 
 import numpy as np
-from PIL import Image
+from PIL import (  # the formats, which threads would else register while others look for them
+    BmpImagePlugin,  # noqa: F401
+    GifImagePlugin,  # noqa: F401
+    Image,
+    JpegImagePlugin,  # noqa: F401
+    PngImagePlugin,  # noqa: F401
+    TiffImagePlugin,  # noqa: F401
+    WebPImagePlugin,  # noqa: F401
+)
 
 # Whatever the ending of a file says, nothing else is opened: some formats start other programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")

@@ -50,8 +50,9 @@ class Skipping:
                 except Exception as error:  # files throw what they like
                     self._skip(name, _reason(error))
             if 10 * len(self.reasons) > self._length:
-                name, reason = next(iter(self.reasons.items()))
-                listed = "" if self._log is None else f" (all of them: {self._log})"
+                with self._lock:
+                    name, reason = next(iter(self.reasons.items()))
+                listed = "" if self._log is None else f" (see {self._log})"
                 raise InputError(
                     f"{len(self.reasons)} of the {self._length} images in {self._where} cannot be "
                     f"read, more than one in ten; one is {one_line(name)}: {reason}{listed}"

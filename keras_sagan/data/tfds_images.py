@@ -1,5 +1,6 @@
 """Image sets of TensorFlow Datasets, read by index."""
 
+import functools
 import io
 from pathlib import Path
 
@@ -18,7 +19,7 @@ class TFDSImages:
     perfect and training can go on at any step. They stand beside TFDS's default files. Reading
     them needs no TensorFlow; TFDS needs it to prepare sets whose images it encodes itself.
 
-    An image that cannot be read is skipped, as by `ImageFolder`; its name is "SET/SPLIT[INDEX]".
+    An image that cannot be read is skipped, as by `ImageFolder`.
 
     Args:
         name: Name of the set, such as "cifar10" or "lsun/church".
@@ -29,7 +30,8 @@ class TFDSImages:
 
     Attributes:
         class_names: Names of the classes, or None without labels.
-        skipped: Reasons by name.
+        paths: What the images are called, "SET/SPLIT[INDEX]", in order of index.
+        skipped: Reasons by path.
 
     Raises:
         InputError: A set that TFDS does not know, that has no images, or that cannot be
@@ -76,12 +78,15 @@ class TFDSImages:
         self._feature = features["image"]
         names = getattr(features["label"], "names", None) if "label" in features else None
         self.class_names = list(names) if names else None
-        self._skipping = Skipping(
-            name, len(self._source), lambda index: f"{name}/{split}[{index}]", skipped_log
-        )
+        self._name = f"{name}/{split}"
+        self._skipping = Skipping(self._name, len(self._source), self._path, skipped_log)
 
     def __len__(self):
         return len(self._source)
+
+    @functools.cached_property
+    def paths(self):
+        return [self._path(index) for index in range(len(self))]
 
     @property
     def skipped(self):
@@ -102,6 +107,9 @@ class TFDSImages:
         if self.class_names is None:
             return images, None
         return images, np.array([examples[index]["label"] for _, index in results], np.int32)
+
+    def _path(self, index):
+        return f"{self._name}[{index}]"
 
     def _decode(self, image):
         if isinstance(image, bytes) and self._feature.np_dtype != np.float32:

@@ -263,8 +263,8 @@ def _fit(gan, source, config, run):
     if skipped := getattr(source, "skipped", None):
         name, reason = next(iter(skipped.items()))
         print(
-            f"{len(skipped)} images could not be read, such as {one_line(name)} ({reason}): see "
-            f"{run.skipped_images}"
+            f"{len(skipped)} image{'s' * (len(skipped) > 1)} could not be read, such as "
+            f"{one_line(name)} ({reason}): see {run.skipped_images}"
         )
     return Outcome(step, stop.signal, sheets(step))
 

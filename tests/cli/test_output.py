@@ -19,7 +19,7 @@ def test_training_says_what_it_does(trained_run):
     _, process = trained_run
     check_quiet(process)
     lines = process.stdout.splitlines()
-    assert lines[2].startswith("10 classes: disc 4") and lines[2].count(",") == 9
+    assert lines[2].startswith("10 classes: disc 5064, ring ") and lines[2].count(",") == 9
     starts = ("device: ", "50000 images, generator ", "10 classes: ")
     starts += ("step 2/6 ", "step 4/6 ", "step 6/6 ", "consistency ", "pictures: ", "attention: ")
     for line, start in zip(lines, starts, strict=True):

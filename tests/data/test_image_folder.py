@@ -67,6 +67,7 @@ def test_unreadable_images_are_skipped_and_listed(tmp_path):
     assert len(source) == 31
     images, _ = source.read(range(31))
     assert {Path(path).name for path in source.skipped} == {"05.jpg", "10.png", "29.png"}
+    assert [i for i, path in enumerate(source.paths) if path in source.skipped] == [5, 11, 30]
     values = images[:, 0, 0, 0].tolist()
     assert values[5] == 5 and values[11] == 11  # the next that can be read
     assert values[30] == 0  # after the last comes the first
@@ -126,11 +127,11 @@ def test_more_than_one_in_ten_unreadable_stops(tmp_path):
         ImageFolder(tmp_path, 8).read(range(20))
 
 
-def test_the_error_says_why_and_where_all_are_listed(tmp_path):
+def test_the_error_says_why_and_where_more_are_listed(tmp_path):
     save(tmp_path / "images" / "a.png").write_bytes(b"broken")
     log = tmp_path / "run" / "skipped.txt"  # in a run folder that is not there yet
     source = ImageFolder(tmp_path / "images", 8, log)
-    reason = "one is .*a.png: no JPEG, .* or TIFF file, or damaged .* .all of them: .*skipped.txt"
+    reason = "one is .*a.png: no JPEG, .* or TIFF file, or damaged .* .see .*skipped.txt"
     with pytest.raises(InputError, match=reason):
         source.read([0])
     assert len(log.read_text().splitlines()) == 1

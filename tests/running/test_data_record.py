@@ -204,7 +204,7 @@ def test_the_same_command_works_once_the_pictures_do(refused):
     assert process.returncode == 0, process.stderr
     (line,) = (run_dir / "skipped_images.txt").read_text().splitlines()
     assert line.startswith(f"{data}/cat/00.jpg\t{REASON}")
-    said = f"1 images could not be read, such as {data}/cat/00.jpg ({REASON}"
+    said = f"1 image could not be read, such as {data}/cat/00.jpg ({REASON}"
     assert any(line.startswith(said) for line in process.stdout.splitlines())
 
 
