@@ -127,7 +127,9 @@ def _entries(path, left_out):
                 else:
                     left_out[kind] += 1
     except OSError as error:
-        raise InputError(f"{one_line(str(path))} cannot be listed: {error.strerror}") from error
+        raise InputError(
+            f"{one_line(path.as_posix())} cannot be listed: {error.strerror}"
+        ) from error
     return files, folders
 
 

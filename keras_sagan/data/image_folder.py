@@ -50,7 +50,7 @@ class ImageFolder:
     def __init__(self, folder, image_size, skipped_log=None):
         self.folder = Path(folder)
         self.image_size = image_size
-        where = one_line(str(folder))
+        where = one_line(self.folder.as_posix())  # backslashes would be escaped
         if not self.folder.is_dir():
             raise InputError(f"{where} is not a folder: give one that holds images")
         listing = list_folder(self.folder)
@@ -105,7 +105,7 @@ class ImageFolder:
         return images, self.labels[[index for _, index in results]]
 
     def _path(self, index):
-        return str(self.folder / self.names[index])
+        return (self.folder / self.names[index]).as_posix()
 
     def _decode(self, index):
         return decode(self._path(index), self.image_size)

@@ -81,6 +81,14 @@ def test_a_dark_picture_of_16_bits_stays_dark():
     np.testing.assert_array_equal(shown(tiff(values.tobytes(), 16, 1)), np.full((16, 16), 3))
 
 
+@pytest.mark.parametrize("mode", ["LA", "La", "RGBA", "RGBa"])
+def test_transparency_is_laid_over_black(mode):
+    picture = Image.new("RGBA", (4, 4), (200, 200, 200, 128))
+    picture = picture.convert("LA").convert(mode) if mode[0] == "L" else picture.convert(mode)
+    # Half of 200, and a level for premultiplied values, which are whole numbers.
+    np.testing.assert_allclose(np.asarray(to_rgb(picture)), 100, atol=1)
+
+
 # Fields of EXIF: the tag, its type, the count, the value or where it is.
 ORIENTATION = (0x0112, 3, 1, 6)  # to be shown turned by 90 degrees, clockwise
 ODD_FIELDS = {
