@@ -1,7 +1,7 @@
 """Shuffled batches of a source, from any step on.
 
 A source has a length, `class_names` (None without classes), `image_size`, and
-`read(indices) -> (images uint8, labels or None)`.
+`read(indices) -> (images uint8, labels or None)`, which gathers what it gives in new arrays.
 """
 
 import collections
@@ -9,13 +9,18 @@ import concurrent.futures
 import functools
 import itertools
 import os
+import threading
 import time
 
 import numpy as np
 
-# Pillow decodes outside Python's lock, so batches are read at the same time.
-_WORKERS = min(8, os.cpu_count() or 1)
+# Threads that read at the same time, one for each core that this process may use. Pillow decodes
+# outside Python's lock: the larger the pictures, the more cores are of use.
+WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _READ_AHEAD = 2  # batches, beyond those that are being read
+# Bytes of images that are mirrored at a time: larger arrays would be got from the system anew for
+# each batch, which takes several times as long as the mirroring.
+_PIECE = 100_000
 
 
 def batches(source, batch_size, *, seed=0, first_step=0, flip=False):
@@ -51,20 +56,45 @@ def batches(source, batch_size, *, seed=0, first_step=0, flip=False):
 
 def _reader(source, batch_size, seed, flip):
     """Returns a function from the step to its batch: (images,) or (images, labels)."""
-    order = functools.lru_cache(maxsize=2)(
-        lambda epoch: np.random.default_rng([seed, epoch]).permutation(len(source))
-    )
+    once = threading.Lock()  # all threads come to a new pass at once
+
+    @functools.lru_cache(maxsize=2)
+    def permutation(epoch):
+        return np.random.default_rng([seed, epoch]).permutation(len(source))
+
+    def order(start, count):
+        parts = []
+        while count:
+            epoch, offset = divmod(start, len(source))
+            with once:
+                parts.append(permutation(epoch)[offset : offset + count])
+            start, count = start + len(parts[-1]), count - len(parts[-1])
+        return np.concatenate(parts)
 
     def read(step):
-        epochs, offsets = np.divmod(step * batch_size + np.arange(batch_size), len(source))
-        indices = np.array([order(int(e))[o] for e, o in zip(epochs, offsets, strict=True)])
-        images, labels = source.read(indices)
+        step = int(step)
+        images, labels = source.read(order(step * batch_size, batch_size))
         if flip:
-            mirrored = np.random.default_rng([seed, int(step), 1]).random(batch_size) < 0.5
-            images = np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
+            rng = np.random.default_rng([seed, step, 1])
+            images = _mirror(images, rng.random(batch_size) < 0.5)
         return (images,) if labels is None else (images, labels)
 
     return read
+
+
+def _mirror(images, which):
+    """Returns images in which some are mirrored left to right."""
+    if images.base is not None or not images.flags.writeable:
+        images = images.copy()  # a view of what the source keeps
+    which = np.flatnonzero(which)
+    piece = max(1, _PIECE // images[0].nbytes)
+    for some in (which[i : i + piece] for i in range(0, len(which), piece)):
+        given = images[some]
+        mirrored = np.empty_like(given)
+        for channel in range(images.shape[-1]):  # NumPy is slow with runs of three bytes
+            mirrored[..., channel] = given[:, :, ::-1, channel]
+        images[some] = mirrored
+    return images
 
 
 def _dataset(source, batch_size, read, first_step):
@@ -106,19 +136,19 @@ def _dataset(source, batch_size, read, first_step):
         return values[0] if len(values) == 1 else tuple(values)
 
     dataset = tf.data.Dataset.counter(first_step)
-    dataset = dataset.map(load, num_parallel_calls=_WORKERS, deterministic=True)
+    dataset = dataset.map(load, num_parallel_calls=WORKERS, deterministic=True)
     dataset = dataset.prefetch(_READ_AHEAD)
     dataset.errors, dataset.settle = errors, settle
     return dataset
 
 
 def _generator(read, first_step):
-    pool = concurrent.futures.ThreadPoolExecutor(_WORKERS)
+    pool = concurrent.futures.ThreadPoolExecutor(WORKERS)
     steps = itertools.count(first_step)
     pending = collections.deque()
     try:
         while True:
-            while len(pending) < _WORKERS + _READ_AHEAD:
+            while len(pending) < WORKERS + _READ_AHEAD:
                 pending.append(pool.submit(read, next(steps)))
             yield pending.popleft().result()
     finally:
