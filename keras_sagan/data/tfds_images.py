@@ -32,6 +32,8 @@ class TFDSImages:
         class_names: Names of the classes, or None without labels.
         paths: What the images are called, "SET/SPLIT[INDEX]", in order of index.
         skipped: Reasons by path.
+        identity: What tells the set from others: its name with configuration and version, and the
+            split.
 
     Raises:
         InputError: A set that TFDS does not know, that has no images, or that cannot be
@@ -74,6 +76,7 @@ class TFDSImages:
                 f"data.name: {name!r} could not be downloaded or read "
                 f"({type(error).__name__}: {_first_line(error)}); {folder_hint}"
             ) from error
+        self.identity = {"set": builder.info.full_name, "split": split}
         features = builder.info.features
         self._feature = features["image"]
         names = getattr(features["label"], "names", None) if "label" in features else None

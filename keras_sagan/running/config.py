@@ -28,6 +28,14 @@ class Data(Section):
     folder: str | None = None
     split: str = "train"
     flip: bool = False
+    # Folder of caches of decoded images, or none. Absolute, so that the run can go on from any
+    # working directory.
+    cache: Annotated[str, pydantic.Field(min_length=1)] | None = None
+
+    @pydantic.field_validator("cache")
+    @classmethod
+    def _absolute(cls, folder):
+        return folder if folder is None else str(Path(folder).expanduser().resolve())
 
     @pydantic.model_validator(mode="after")
     def _one_of_two(self):
@@ -101,6 +109,7 @@ class Config(Section):
 # What may change when a run goes on. The rest would make it another run.
 CHANGEABLE = (
     "data.folder",
+    "data.cache",
     "train.steps",
     "train.log_every",
     "train.max_minutes",

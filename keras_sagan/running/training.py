@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,7 +10,8 @@ import numpy as np
 from keras_sagan.adversarial.gan import GAN
 from keras_sagan.adversarial.optimizers import Adam
 from keras_sagan.adversarial.throughput import Throughput
-from keras_sagan.data import ImageFolder, TFDSImages, batches, paired_shapes
+from keras_sagan.data import ImageCache, ImageFolder, TFDSImages, batches, paired_shapes
+from keras_sagan.data.cache import folder_identity
 from keras_sagan.data.names import one_line
 from keras_sagan.errors import InputError
 from keras_sagan.running import callbacks, data_record
@@ -89,6 +91,8 @@ def train(config, run_dir, resume=False, strategy="auto"):
     for line in data_record.said(source, learned):
         print(line)
     try:
+        if isinstance(source, ImageCache):
+            source.fill()
         with devices.training():
             return _fit(gan, source, config, run)
     except InputError:
@@ -135,16 +139,27 @@ def resumed_config(run, config):
 
 def make_source(config, skipped_log=None):
     """Returns the source of images that a config names."""
-    size = config.model.image_size
-    if config.data.folder is not None:
-        return ImageFolder(config.data.folder, size, skipped_log)
-    if config.data.name == "paired_shapes":
+    data, size = config.data, config.model.image_size
+    if data.folder is not None:
+        source = ImageFolder(data.folder, size, skipped_log)
+        if data.cache is None:
+            return source
+        identity = folder_identity(source.folder, source.paths)
+        return ImageCache(source, data.cache, identity, Path(data.folder).resolve().name)
+    if data.name == "paired_shapes":
         if size != paired_shapes.IMAGE_SIZE:
             raise InputError(
                 f"model.image_size is {size}, but paired_shapes has {paired_shapes.IMAGE_SIZE}"
             )
+        if data.cache is not None:
+            raise InputError(
+                f"data.cache is {data.cache!r}, but paired_shapes is in memory as it is: write null"
+            )
         return paired_shapes.PairedShapes(config.train.seed)
-    return TFDSImages(config.data.name, size, config.data.split, skipped_log=skipped_log)
+    source = TFDSImages(data.name, size, data.split, skipped_log=skipped_log)
+    if data.cache is None:
+        return source
+    return ImageCache(source, data.cache, source.identity, data.name)
 
 
 def with_classes_of(source, config):

@@ -7,7 +7,7 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from keras_sagan.data import TFDSImages
+from keras_sagan.data import ImageCache, TFDSImages
 from keras_sagan.errors import InputError
 
 
@@ -129,6 +129,19 @@ def test_a_broken_picture_is_skipped(tmp_path):
     (name,) = set(source.paths) & set(source.skipped)
     assert log.read_text() == f"{name}\t{source.skipped[name]}\n"
     assert name.startswith("odd_pictures/jpegs/train[") and "JPEG" in source.skipped[name]
+
+
+def test_a_set_is_cached_by_name_split_and_version(tmp_path):
+    source = TFDSImages("tiny_pictures", 8, data_dir=tmp_path)
+    assert source.identity == {"set": "tiny_pictures/1.0.0", "split": "train"}
+    half = TFDSImages("tiny_pictures", 8, "train[:3]", tmp_path)
+    assert half.identity != source.identity
+    everything = np.arange(6)
+    cache = ImageCache(source, tmp_path / "caches", source.identity, "tiny_pictures")
+    cache.fill()
+    for found, expected in zip(cache.read(everything), source.read(everything), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert cache.class_names == ["dark", "light"]
 
 
 def test_what_cannot_be_used_is_named(tmp_path):

@@ -43,9 +43,21 @@ def test_data_folder_takes_the_place_of_the_name():
     assert loaded.data.folder == "/pictures" and loaded.data.name is None
 
 
+def test_the_cache_is_the_same_folder_from_anywhere(tmp_path, monkeypatch):
+    assert config.load(PAIRED).data.cache is None
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/someone")
+    for given, meant in (("here", tmp_path / "here"), ("~/caches", Path("/home/someone/caches"))):
+        loaded = config.load(PAIRED, [f"data.cache={given}"])
+        assert loaded.data.cache == str(meant)
+        assert config.parse(yaml.safe_load(config.dump(loaded)), "dumped") == loaded
+    assert config.load(PAIRED, ["data.cache="]).data.cache is None
+
+
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
+        ("data.cache=''", "data.cache is '': .*at least 1 character"),
         ("train.step=5", "train.step is not a key of a config; did you mean train.steps?"),
         ("trian.steps=5", "trian is not a key of a config; did you mean train?"),
         ("train.zzz=5", "train.zzz is not a key .* there are batch_size, steps"),

@@ -6,6 +6,7 @@ from PIL import Image
 from programs import run, run_here, train_arguments
 from run_files import rows, weights
 
+from keras_sagan.running import config, training
 from keras_sagan.running.run_folder import Run
 
 RNG = np.random.default_rng(0)
@@ -138,6 +139,7 @@ def test_a_partial_checkpoint_does_not_count(trained_run, tmp_path):
             ["fake_labels is 'uniform'", "no classes"],
         ),
         (["--set", "data.name=no_such_set"], ["'no_such_set'", "--data FOLDER"]),
+        (["--set", "data.cache=caches"], ["data.cache is", "in memory as it is", "null"]),
         (["--data", "/no/such/folder"], ["/no/such/folder is not a folder"]),
         (["--resume"], ["holds no run"]),
         (["--run-dir", "train.py/run"], ["train.py/run", "Not a directory"]),
@@ -172,6 +174,53 @@ def test_a_folder_of_images_trains_and_lists_what_it_skipped(tmp_path):
         *train_arguments(tmp_path / "other", "model.num_classes=2"), "--data", pictures
     )
     check_error(process, "of the 24 images", "more than one in ten")
+
+
+def test_data_is_read_from_the_cache_that_a_config_names(tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for i in range(3):
+        array = RNG.integers(0, 256, (8, 8, 3)).astype("uint8")
+        Image.fromarray(array).save(pictures / f"{i}.png")
+    given = "configs/image_folder64.yaml", [f"data.cache={tmp_path / 'caches'}"], pictures
+    loaded = config.load(*given)
+    source = training.make_source(loaded)
+    source.fill()
+    assert [path.name[:12] for path in (tmp_path / "caches").iterdir()] == ["pictures-64-"]
+    plain, _ = training.make_source(config.load(given[0], [], pictures)).read(range(3))
+    np.testing.assert_array_equal(source.read(range(3))[0], plain)
+    # Where it stands does not make it another run.
+    run_folder = Run(tmp_path / "run")
+    run_folder.create(loaded)
+    other = config.load(given[0], ["data.cache=null"], pictures)
+    assert training.resumed_config(run_folder, other).data.cache is None
+
+
+@pytest.mark.slow
+def test_a_run_from_a_cache_is_the_run_without_it(tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for i in range(30):
+        array = RNG.integers(0, 256, (40, 36, 3)).astype("uint8")
+        Image.fromarray(array).save(pictures / f"{i:02d}.jpg")
+    (pictures / "13.jpg").write_bytes(b"broken")
+    options = ["model.attention=null", "model.num_classes=null", "train.deterministic=true"]
+    options += ["train.steps=4", "data.flip=true"]
+    cache = f"data.cache={tmp_path / 'caches'}"
+    printed = {}
+    for name, more in {"plain": [], "made": [cache], "found": [cache]}.items():
+        arguments = train_arguments(tmp_path / name, *options, *more)
+        process = run(*arguments, "--data", pictures)
+        assert process.returncode == 0, process.stderr
+        printed[name] = process.stdout
+        log = (tmp_path / name / "skipped_images.txt").read_text()
+        assert log.startswith(f"{pictures}/13.jpg\t") and log.count("\n") == 1
+        assert "1 images could not be read" in process.stdout
+    assert "MB in" in printed["made"] and "data.cache" not in printed["found"]
+    plain = weights(tmp_path / "plain", 4)
+    for name in ("made", "found"):
+        for path, value in weights(tmp_path / name, 4).items():
+            np.testing.assert_array_equal(value, plain[path], path)
 
 
 def test_a_non_finite_loss_stops_and_keeps_the_last_good_checkpoint(tmp_path):
