@@ -216,12 +216,25 @@ def _jax_attention(layer, x, backward):
 
 
 def input_pipeline(settings):
-    """A shuffled batch of a folder of JPEG files, cropped and resized, as uint8 on the host."""
-    from keras_sagan.data import ImageFolder, batches
+    """Shuffled batches of a folder of JPEG files, cropped and resized, as uint8 on the host.
+
+    With a folder for it, from a cache, which is made beforehand.
+    """
+    from keras_sagan.data import ImageCache, ImageFolder, batches
+    from keras_sagan.data.cache import folder_identity
 
     source = ImageFolder(settings["folder"], settings["image_size"])
+    if folder := settings.get("cache"):
+        source = ImageCache(source, folder, folder_identity(source.folder, source.paths), "images")
+        source.fill()
     data = iter(batches(source, settings["batch_size"], flip=True))
-    return {"task": lambda: [part[0, 0, 0] for part in next(data)]}
+    parts = settings["batches"]  # many more than are read ahead while others take their turns
+
+    def read():
+        for _ in range(parts):
+            next(data)
+
+    return {"task": read, "parts": parts}
 
 
 if __name__ == "__main__":

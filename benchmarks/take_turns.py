@@ -21,15 +21,17 @@ def take_turns(prepare):
     Args:
         prepare: Function of the settings (a dictionary, the first argument of the process) that
             returns a dictionary: "task", a function without arguments that returns when its work
-            is done; "device_peak", a function that returns the peak of a GPU's memory in bytes,
-            or None; and what else there is to tell of the task, in JSON's types.
+            is done; "parts", the number of equal parts of the task, 1 unless given: the seconds
+            told are those of one; "device_peak", a function that returns the peak of a GPU's
+            memory in bytes, or None; and what else there is to tell of the task, in JSON's types.
     """
     # What libraries print must not get between the answers.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     settings = json.loads(sys.argv[1])
     about = prepare(settings)
-    task, device_peak = about.pop("task"), about.pop("device_peak", None)
+    task, parts = about.pop("task"), about.pop("parts", 1)
+    device_peak = about.pop("device_peak", None)
     for _ in range(settings["warmup"]):
         task()
     answers.write(json.dumps({**about, "versions": _versions()}) + "\n")
@@ -38,7 +40,7 @@ def take_turns(prepare):
         start = time.perf_counter()
         for _ in range(repeats):
             task()
-        seconds = (time.perf_counter() - start) / repeats
+        seconds = (time.perf_counter() - start) / (repeats * parts)
         peak = device_peak() if device_peak else _resident_peak()
         answers.write(json.dumps({"seconds": seconds, "peak_bytes": peak}) + "\n")
 

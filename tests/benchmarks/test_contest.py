@@ -2,6 +2,7 @@ import json
 import sys
 
 import pytest
+from PIL import Image
 from programs import REPOSITORY, run
 
 from benchmarks.contest import Contestant, contest, table
@@ -53,6 +54,31 @@ def test_contestants_take_turns_and_are_compared_round_by_round(made):
         assert len(row["turns"]) == 3 and row["flops"] == 7
         assert 1e6 < row["peak_bytes"] < 1e9
         assert row["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
+
+
+def test_the_seconds_of_a_task_of_many_parts_are_those_of_one(tmp_path):
+    script = tmp_path / "script.py"
+    parts = SCRIPT.format(repository=str(REPOSITORY)).replace('"flops": 7', '"parts": 10')
+    script.write_text(parts)
+    settings = {"name": "a", "seconds": 0.2, "log": str(tmp_path / "log"), "warmup": 0}
+    (row,) = contest([Contestant("a", script, settings)], rounds=2)
+    assert row["seconds"] == pytest.approx(0.02, rel=0.5)
+
+
+@pytest.mark.parametrize("classes", [["cat", "dog"], ["."]])
+@pytest.mark.parametrize("more", [{}, {"cache": "caches"}])
+def test_the_pipeline_reads_folders_with_and_without_classes(tmp_path, classes, more):
+    from benchmarks.ours import input_pipeline
+
+    for name in classes:
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        Image.new("RGB", (9, 9)).save(tmp_path / "pictures" / name / "a.png")
+    more = {name: str(tmp_path / folder) for name, folder in more.items()}
+    settings = {"folder": str(tmp_path / "pictures"), "image_size": 8, "batch_size": 2}
+    about = input_pipeline({**settings, **more, "batches": 3})
+    assert about["parts"] == 3
+    about["task"]()
+    assert (tmp_path / "caches").exists() == bool(more)
 
 
 def test_share_of_the_ceiling_is_taken_turn_by_turn():
