@@ -220,6 +220,8 @@ def input_pipeline(settings):
 
     With a folder for it, from a cache, which is made beforehand.
     """
+    import keras
+
     from keras_sagan.data import ImageCache, ImageFolder, batches
     from keras_sagan.data.cache import folder_identity
 
@@ -229,10 +231,18 @@ def input_pipeline(settings):
         source.fill()
     data = iter(batches(source, settings["batch_size"], flip=True))
     parts = settings["batches"]  # many more than are read ahead while others take their turns
+    if keras.config.backend() == "tensorflow":
+        import tensorflow as tf
 
-    def read():
-        for _ in range(parts):
-            next(data)
+        @tf.function  # where `fit` reads them
+        def read():
+            for _ in tf.range(parts):
+                next(data)
+    else:
+
+        def read():
+            for _ in range(parts):
+                next(data)
 
     return {"task": read, "parts": parts}
 

@@ -67,17 +67,28 @@ def test_the_seconds_of_a_task_of_many_parts_are_those_of_one(tmp_path):
 
 @pytest.mark.parametrize("classes", [["cat", "dog"], ["."]])
 @pytest.mark.parametrize("more", [{}, {"cache": "caches"}])
-def test_the_pipeline_reads_folders_with_and_without_classes(tmp_path, classes, more):
+def test_the_pipeline_reads_folders_with_and_without_classes(tmp_path, monkeypatch, classes, more):
     from benchmarks.ours import input_pipeline
+    from keras_sagan import data
+
+    steps, batches = [], data.batches
+
+    def counted(source, *arguments, **options):
+        read = source.read
+        source.read = lambda indices: (steps.append(None), read(indices))[1]
+        return batches(source, *arguments, **options)
+
+    monkeypatch.setattr(data, "batches", counted)
 
     for name in classes:
         (tmp_path / "pictures" / name).mkdir(parents=True)
         Image.new("RGB", (9, 9)).save(tmp_path / "pictures" / name / "a.png")
     more = {name: str(tmp_path / folder) for name, folder in more.items()}
     settings = {"folder": str(tmp_path / "pictures"), "image_size": 8, "batch_size": 2}
-    about = input_pipeline({**settings, **more, "batches": 3})
-    assert about["parts"] == 3
+    about = input_pipeline({**settings, **more, "batches": 50})
+    assert about["parts"] == 50
     about["task"]()
+    assert 50 <= len(steps) < 100  # all of them, and some ahead
     assert (tmp_path / "caches").exists() == bool(more)
 
 
