@@ -205,7 +205,8 @@ class ImageCache:
         if not (all(f.holds(state["done"]) for f in files) and self._meets(state["unreadable"])):
             state.update(done=0, unreadable=[])
         there = f", of which {state['done']} are there" * (state["done"] > 0)
-        print(f"data.cache: {_amount(self._bytes)} in {self.path}: {self._about()}{there}")
+        about = f"{self._about()}{there}"
+        print(f"data.cache: {_amount(self._bytes)} in {self.path}: {about}", flush=True)
 
         def save():
             for file in files:
