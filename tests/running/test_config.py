@@ -33,9 +33,32 @@ def test_values_can_be_set():
     assert loaded.model.attention == [4, 8]
     assert loaded.data.flip is True
     assert config.load(PAIRED, ["train.max_minutes=null"]).train.max_minutes is None
-    # YAML reads 1e-4 as text.
-    rate = config.load(PAIRED, ["optimizer.generator_learning_rate=1e-4"])
-    assert rate.optimizer.generator_learning_rate == 1e-4
+
+
+# YAML reads all but 200.0 as text.
+NUMBERS = {
+    ("train", "steps"): ("2e2", 200),
+    ("train", "batch_size"): ("1.6E+1", 16),
+    ("train", "seed"): ("200.0", 200),
+    ("train", "max_minutes"): ("5e-1", 0.5),
+    ("optimizer", "generator_learning_rate"): ("1e-4", 1e-4),
+    ("model", "image_size"): ("3.2e1", 32),
+    ("model", "num_classes"): ("1e1", 10),
+    ("model", "attention"): ("[8e0]", [8]),
+    ("data", "name"): ("1e2", "1e2"),
+}
+
+
+@pytest.mark.parametrize("section, key", NUMBERS)
+def test_numbers_are_taken_in_any_notation(tmp_path, section, key):
+    text, number = NUMBERS[section, key]
+    values = yaml.safe_load(PAIRED.read_text())
+    values[section][key] = "VALUE"
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(values).replace("VALUE", text))
+    for loaded in (config.load(PAIRED, [f"{section}.{key}={text}"]), config.load(file)):
+        value = config.flat(loaded)[f"{section}.{key}"]
+        assert value == number and type(value) is type(number)
 
 
 def test_data_folder_takes_the_place_of_the_name():
@@ -61,6 +84,7 @@ def test_the_cache_is_the_same_folder_from_anywhere(tmp_path, monkeypatch):
         ("train.step=5", "train.step is not a key of a config; did you mean train.steps?"),
         ("trian.steps=5", "trian is not a key of a config; did you mean train?"),
         ("train.zzz=5", "train.zzz is not a key .* there are batch_size, steps"),
+        ("train.steps=1e-1", "train.steps is 0.1: .*valid integer"),
         ("train.batch_size=many", "train.batch_size is 'many': .*valid integer"),
         ("train.batch_size=0", "train.batch_size is 0: .*greater than 0"),
         ("train.ema=1", "train.ema is 1: .*less than 1"),

@@ -1,5 +1,7 @@
 """What all sections have in common."""
 
+import re
+import typing
 from typing import Annotated, Literal
 
 import pydantic
@@ -9,11 +11,36 @@ Rate = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, pydantic.Field(ge=0, lt=1)]
 NonNegative = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
 
+# YAML 1.1 wants a dot and a signed exponent in a float, and reads all others as text.
+_FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
+
+
+def _number(value):
+    """The number that a text writes, a whole one as an int; anything else as it is."""
+    if isinstance(value, list):
+        return [_number(each) for each in value]
+    if isinstance(value, str) and _FLOAT.fullmatch(value):
+        value = float(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
 
 class Section(pydantic.BaseModel):
     """A part of a config: unknown keys are errors, values do not change."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _numbers_of_any_notation(cls, values):
+        """Takes 1e2, 1e-4 and 100.0 for the numbers they are, unless the key is a text's."""
+        if not isinstance(values, dict):
+            return values
+        texts = {
+            name
+            for name, field in cls.model_fields.items()
+            if str in (field.annotation, *typing.get_args(field.annotation))
+        }
+        return {k: v if k in texts else _number(v) for k, v in values.items()}
 
 
 class ModelSection(Section):
