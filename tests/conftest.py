@@ -8,6 +8,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import pytest
+from disks import mounted
 from programs import run, train_arguments
 
 # Tracing leaves very many objects, all of which are looked at each time: a tenth of the time.
@@ -22,6 +23,12 @@ def fixed_seed_and_policy():
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    with mounted(tmp_path / "disk") as disk:
+        yield disk
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from keras_sagan.cli.program import positive
+from keras_sagan.cli.program import cannot_write, positive
 from keras_sagan.cli.quiet import startup_lines_dropped
 from keras_sagan.errors import InputError
 from keras_sagan.exporting import PRECISIONS
@@ -56,5 +56,5 @@ def _export(run_folder, options):
         ):
             print(line, flush=True)
     except OSError as error:  # a full disk, a folder that may not be written
-        raise InputError(f"{run_folder.export}: {error.strerror or error}") from error
+        return cannot_write(run_folder.export if error.filename is None else error.filename, error)
     return 0

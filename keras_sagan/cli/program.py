@@ -1,6 +1,8 @@
 """What the commands share: a parser that says one line, types of arguments, exit codes."""
 
 import argparse
+import contextlib
+import errno
 import math
 import os
 import signal
@@ -43,6 +45,12 @@ def run(function, options):
         return 128 + signal.SIGINT
 
 
+def cannot_write(where, error):
+    """Says in a line what an OSError was; returns the exit code: 1 if a disk is full, else 2."""
+    print(f"error: {where}: {error.strerror or error}", file=sys.stderr)
+    return 1 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else 2
+
+
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
@@ -55,6 +63,10 @@ def whole(text):
     try:
         return int(text)
     except ValueError:
+        with contextlib.suppress(ValueError):
+            number = float(text)  # 1e3
+            if number.is_integer():
+                return int(number)
         raise argparse.ArgumentTypeError(f"{text} is not a whole number") from None
 
 

@@ -4,7 +4,7 @@ import signal
 import sys
 from pathlib import Path
 
-from keras_sagan.cli.program import LAST_SEED, finite, positive, seed
+from keras_sagan.cli.program import LAST_SEED, cannot_write, finite, positive, seed
 from keras_sagan.cli.quiet import start_backend
 from keras_sagan.errors import InputError
 
@@ -59,24 +59,28 @@ def run(options):
         draw = _sample_sheet if is_sheet else _sample_folder
         return draw(options, out, run_folder, seeds, labels)
     except OSError as error:  # a full disk, a folder that may not be written
-        raise InputError(f"--out {out}: {error.strerror or error}") from error
+        return cannot_write(f"--out {out}", error)
 
 
 def _sample_sheet(options, out, run_folder, seeds, labels):
     from keras_sagan.sampling import sample, sheets
+    from keras_sagan.sampling.whole_files import replacing
 
     images = sample(run_folder.load_generator(), seeds, labels, options.truncation)
-    sheets.sheet(images, columns=min(options.count, 8)).save(out)
+    with replacing(out) as file:
+        sheets.sheet(images, columns=min(options.count, 8)).save(file, format="png")
     print(out)
     return 0
 
 
 def _sample_folder(options, out, run_folder, seeds, labels):
+    from keras_sagan.running.checkpoints import GENERATOR
     from keras_sagan.running.stop_request import StopRequest
     from keras_sagan.sampling.folder import SampleFolder
 
-    folder = SampleFolder(out, run_folder, options.truncation)
-    generator = run_folder.load_generator()
+    step = run_folder.whole_step(GENERATOR)  # a training that goes on may reach another one
+    folder = SampleFolder(out, run_folder, step, options.truncation)
+    generator = run_folder.load_generator(step)
     try:
         with StopRequest(signal.SIGINT) as request:
             kept = folder.write(generator, seeds, labels, request.check)

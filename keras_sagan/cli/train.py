@@ -61,6 +61,18 @@ def run(options):
     except NotFiniteError as error:
         print(f"error: {error}; the last good checkpoint is kept", file=sys.stderr)
         return 1
+    except OSError as error:  # a full disk, or one that is gone
+        if error.errno is None:  # not the system's
+            raise
+        at = options.run_dir if error.filename is None else error.filename
+        steps = run_folder.checkpoint_steps()
+        kept = f"the checkpoint of step {steps[-1]} is kept" if steps else "no step was saved yet"
+        print(
+            f"error: {at}: {error.strerror or error}; {kept}. To go on: the same command with "
+            "--resume",
+            file=sys.stderr,
+        )
+        return 1
     print(f"pictures: {outcome.sheets[0]}")
     for path in outcome.sheets[1:]:
         print(f"attention: {path}")

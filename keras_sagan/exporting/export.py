@@ -20,6 +20,7 @@ from keras_sagan.exporting.tflite import convert_to_tflite
 from keras_sagan.exporting.warmup import write_warmup
 from keras_sagan.models import map_shapes
 from keras_sagan.running import config as config_module
+from keras_sagan.running.checkpoints import GENERATOR
 from keras_sagan.running.devices import processor_name
 from keras_sagan.sampling import sheets
 from keras_sagan.sampling.sampler import to_uint8
@@ -60,12 +61,12 @@ def export_run(run, precisions=PRECISIONS, batch_size=1, overwrite=False):
 
 
 def _write(run, folder, precisions, batch_size):
-    step = run.last_step()  # a training that goes on may reach another one meanwhile
+    step = run.whole_step(GENERATOR)  # a training that goes on may reach another one meanwhile
     generator = run.load_generator(step)
-    weights_sha256 = _sha256(run.checkpoint(step) / "generator.keras")
+    weights_sha256 = _sha256(run.checkpoint(step) / GENERATOR)
     labels, about = run.class_names(), _description(generator)
     if labels is not None:
-        (folder / LABELS_FILE).write_text(labels_text(labels), encoding="utf-8")
+        (folder / LABELS_FILE).write_text(labels_text(labels), "utf-8", newline="\n")
     yield "SavedModel ..."
     write_saved_model(generator, str(folder / "saved_model" / "1"))
     write_warmup(folder / "saved_model" / "1")
@@ -112,7 +113,7 @@ def _write(run, folder, precisions, batch_size):
             "signatures": _signatures(generator),
             "batch": {"tflite": batch_size, "saved_model": "any"},
             "files": {
-                str(path.relative_to(folder)): _sha256(path)
+                path.relative_to(folder).as_posix(): _sha256(path)
                 for path in sorted(folder.rglob("*"))
                 if path.is_file()
             },

@@ -1,6 +1,7 @@
 """What each TF Lite file costs, and how true it is to the Keras model."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -48,8 +49,9 @@ class Report:
 
         Returns:
             A dictionary of the numbers of a row (times in ms a picture, memory in MB of a process
-            that only runs the file, PSNR in dB over all pictures, mean SSIM, the seed and PSNR of
-            the worst picture), and the pictures, (256, height, width, 3) float32.
+            that only runs the file, or None where the system does not tell, PSNR in dB over all
+            pictures, mean SSIM, the seed and PSNR of the worst picture), and the pictures, (256,
+            height, width, 3) float32.
         """
         _, one_core = self._run(path, _PICTURES_ON_ONE_CORE, threads=1)
         images, all_cores = self._run(path, PICTURES, self.cores)
@@ -84,7 +86,8 @@ class Report:
 
     def line(self, row):
         """Returns the line of a file that was measured, after `header`."""
-        return self._line([text.format(**row) for _, text in _COLUMNS])
+        known = {name: math.nan if value is None else value for name, value in row.items()}
+        return self._line([text.format(**known) for _, text in _COLUMNS])
 
     def _line(self, cells):
         first, *rest = zip(cells, self._widths, strict=True)

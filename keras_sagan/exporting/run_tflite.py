@@ -6,11 +6,10 @@ A script, so that neither its time nor its memory includes any of this package:
 
 INPUTS.npz has an array for each input of the signature `generate`, a row a picture, in whole
 batches. Prints a line of JSON: `ms`, the median time of a picture, and `peak_mb`, the most memory
-that the process held.
+that the process held, or null where the system does not tell (Windows).
 """
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -26,6 +25,10 @@ def _peak_mb():
     if status.exists():  # Linux, where getrusage includes what the parent held
         peak = next(x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
         return int(peak.split()[1]) / 1e3
+    try:
+        import resource
+    except ImportError:
+        return None
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # macOS: bytes
 
 

@@ -1,28 +1,34 @@
 """Callbacks of training."""
 
 import csv
+import io
 import math
-import signal
+import os
+import socket
 import sys
 import time
+from pathlib import Path
 
 import keras
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from keras_sagan.models import map_shapes, with_attention_maps
 from keras_sagan.running.stop_request import StopRequest
+from keras_sagan.running.system import STOP_SIGNALS
 from keras_sagan.sampling import sheets
 from keras_sagan.sampling.sampler import generator_inputs
+from keras_sagan.sampling.whole_files import append, replacing
 
 
 class HistoryFiles(keras.callbacks.Callback):
     """Writes the logs of each epoch, by training step, to history.csv and for TensorBoard.
 
     (`keras.callbacks.CSVLogger` adds empty columns for a validation that a GAN does not have,
-    and `TensorBoard` counts in epochs, which here are only intervals of reporting.)
+    and `TensorBoard` counts in epochs, which here are only intervals of reporting. TensorBoard's
+    own writer of files writes in a thread, which a full disk ends.)
 
     Args:
         csv_file: The CSV file. Rows that it has are kept.
@@ -31,22 +37,33 @@ class HistoryFiles(keras.callbacks.Callback):
 
     def __init__(self, csv_file, log_dir):
         super().__init__()
-        self._csv_file = csv_file
-        self._writer = EventFileWriter(str(log_dir))
+        self._csv_file = Path(csv_file)
+        # TensorBoard looks for this name; the rest tells the files of a run apart.
+        name = f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}.{os.getpid()}"
+        self._events_file = Path(log_dir) / name
+        self._events_file.parent.mkdir(parents=True, exist_ok=True)
+        self._add_events([Event(wall_time=time.time(), file_version="brain.Event:2")])
 
     def on_epoch_end(self, epoch, logs=None):
         values = {name: float(logs[name]) for name in sorted(logs) if name != "step"}
         logs = {"step": logs["step"], **values}
-        is_new = not self._csv_file.exists()
-        with self._csv_file.open("a", newline="") as file:
-            writer = csv.DictWriter(file, logs)
-            if is_new:
-                writer.writeheader()
-            writer.writerow(logs)
-        for name, value in logs.items():
-            summary = scalar_pb(name, value)
-            self._writer.add_event(Event(wall_time=time.time(), step=logs["step"], summary=summary))
-        self._writer.flush()
+        rows = io.StringIO(newline="")
+        writer = csv.DictWriter(rows, logs)
+        if not self._csv_file.exists() or not self._csv_file.stat().st_size:
+            writer.writeheader()
+        writer.writerow(logs)
+        append(self._csv_file, rows.getvalue().encode())
+        self._add_events(
+            Event(wall_time=time.time(), step=logs["step"], summary=scalar_pb(name, value))
+            for name, value in logs.items()
+        )
+
+    def _add_events(self, events):
+        records = io.BytesIO()
+        writer = RecordWriter(records)
+        for event in events:
+            writer.write(event.SerializeToString())
+        append(self._events_file, records.getvalue())
 
 
 class NotFiniteError(ArithmeticError):
@@ -151,7 +168,7 @@ class SampleSheets:
         """Writes the sheets of a step; returns their paths."""
         images = self._gan.sample(self._seeds, self._labels)
         paths = [self._samples / f"{step:08d}.png"]
-        sheets.sheet(images, self._columns).save(paths[0])
+        _save(sheets.sheet(images, self._columns), paths[0])
         # The first picture of the first rows.
         chosen = np.arange(0, len(images), self._columns)[:6]
         labels = None if self._labels is None else self._labels[chosen]
@@ -161,12 +178,17 @@ class SampleSheets:
         shapes = map_shapes(self._gan.sampler)
         for name, maps in outputs.items():
             paths.append(self._attention / f"{step:08d}_{name}.png")
-            sheets.attention_sheet(images[chosen], maps, *shapes[name]).save(paths[-1])
+            _save(sheets.attention_sheet(images[chosen], maps, *shapes[name]), paths[-1])
         return paths
 
 
+def _save(image, path):
+    with replacing(path) as partial:
+        image.save(partial, format="png")
+
+
 class StopOnSignal(keras.callbacks.Callback):
-    """Ends `fit` after the current step on SIGINT (Ctrl-C) or SIGTERM, or when time is up.
+    """Ends `fit` after the current step on a stop signal (Ctrl-C, SIGTERM), or when time is up.
 
     A second signal ends the program at once.
 
@@ -180,8 +202,7 @@ class StopOnSignal(keras.callbacks.Callback):
     def __init__(self, max_minutes=None):
         super().__init__()
         self._request = StopRequest(
-            signal.SIGINT,
-            signal.SIGTERM,
+            *STOP_SIGNALS,
             message="\nstopping after this step and saving; once more to stop at once",
         )
         self.time_is_up = False

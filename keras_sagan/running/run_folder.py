@@ -1,7 +1,8 @@
 """The run folder: the only state of a training run.
 
 config.yaml             the config, as resolved
-checkpoints/00001000/   gan.weights.h5 (everything training needs), generator.keras (averaged)
+checkpoints/00001000/   gan.weights.h5 (everything training needs), generator.keras (averaged), and
+                        their checksums, SHA256SUMS
 samples/                sheets of pictures
 attention/              what the generator's attention looks at
 logs/                   TensorBoard events and history.csv
@@ -9,17 +10,20 @@ export/                 what python -m export wrote
 classes.txt             the names of the classes, one a line, if there are classes
 data.json               how many images there are, and how many of each class
 skipped_images.txt      images that could not be read, if any
+.*.lock                 held by whoever trains or exports
 """
 
 import contextlib
 import csv
-import os
 import shutil
+import sys
 from pathlib import Path
 
 from keras_sagan.data.names import one_line
 from keras_sagan.errors import InputError
+from keras_sagan.running import checkpoints, system
 from keras_sagan.running import config as config_module
+from keras_sagan.sampling.whole_files import replacing
 
 
 class Run:
@@ -58,17 +62,22 @@ class Run:
             InputError: The folder already holds something, or cannot be written.
         """
         self.check_new()
+        folders = (self.checkpoints, self.samples, self.attention, self.logs)
+        was_there = self.path.exists()
         try:
-            for folder in (self.checkpoints, self.samples, self.attention, self.logs):
+            for folder in folders:
                 folder.mkdir(parents=True)
             self.write_config(config)
         except OSError as error:
+            # Or the same command would be refused when there is room.
+            for folder in folders if was_there else (self.path,):
+                shutil.rmtree(folder, ignore_errors=True)
             raise InputError(f"--run-dir {self.path}: {error.strerror}") from error
 
     def check_new(self):
         """Raises InputError unless the folder is missing or empty.
 
-        A list of skipped images may be in it, of a run that was discarded.
+        A list of skipped images and a lock may be in it, of a run that was discarded.
         """
         if self.config_file.exists():
             raise InputError(
@@ -77,7 +86,8 @@ class Run:
             )
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"--run-dir {self.path} is a file: name a folder")
-        if self.path.exists() and {*self.path.iterdir()} - {self.skipped_images}:
+        left = {self.skipped_images, self._lock_file("trained")}
+        if self.path.exists() and {*self.path.iterdir()} - left:
             raise InputError(f"--run-dir {self.path} is not empty: name another folder")
 
     def forget_skipped(self):
@@ -97,14 +107,14 @@ class Run:
 
     def write_config(self, config):
         """Writes config.yaml, whole or not at all."""
-        partial = self.config_file.with_suffix(".partial")
-        partial.write_text(config_module.dump(config), encoding="utf-8")
-        partial.replace(self.config_file)
+        with replacing(self.config_file) as file:
+            file.write_text(config_module.dump(config), encoding="utf-8")
 
     def write_class_names(self, names):
         """Writes classes.txt, any name as one line: see `keras_sagan.data.names`."""
         text = "".join(f"{one_line(name)}\n" for name in names)
-        self.classes.write_text(text, encoding="utf-8")
+        with replacing(self.classes) as file:
+            file.write_text(text, encoding="utf-8")
 
     def class_names(self):
         """Returns the lines of classes.txt, numbers if there is none, or None without classes."""
@@ -136,31 +146,44 @@ class Run:
         Raises:
             InputError: Another export of the run is going on, or there is one already.
         """
-        import fcntl  # not on Windows, where a run can be trained all the same
-
         self.check_export(overwrite)
         partial, old = (self.export.with_name(f"export.{name}") for name in ("partial", "old"))
-        descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            # The system lets go of it if this process is killed.
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(descriptor)
-            raise InputError(f"{self.path} is being exported by another process") from error
-        try:
+        with self._lock("exported"):
             if old.exists() and not self.export.exists():
                 old.rename(self.export)  # another process was killed between the two below
             shutil.rmtree(old, ignore_errors=True)
             shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir()
-            yield partial
-            if self.export.exists():
-                self.export.rename(old)
-            partial.rename(self.export)
-            shutil.rmtree(old, ignore_errors=True)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-            os.close(descriptor)
+            try:
+                partial.mkdir()
+                yield partial
+                if self.export.exists():
+                    self.export.rename(old)
+                partial.rename(self.export)
+                shutil.rmtree(old, ignore_errors=True)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def training(self):
+        """Keeps other trainings out; an export may go on meanwhile.
+
+        Raises:
+            InputError: Another training of the run is going on.
+        """
+        with self._lock("trained"):
+            # What a training that was killed was writing, and takes room for nothing.
+            for partial in self.checkpoints.glob("partial-*"):
+                shutil.rmtree(partial)
+            yield
+
+    def _lock_file(self, doing):
+        return self.path / f".{doing}.lock"
+
+    def _lock(self, doing):
+        try:
+            return system.lock(self._lock_file(doing))
+        except BlockingIOError as error:
+            raise InputError(f"{self.path} is being {doing} by another process") from error
 
     def config(self):
         """Returns the run's config.
@@ -184,23 +207,12 @@ class Run:
 
     def save_checkpoint(self, gan, keep):
         """Writes a checkpoint of a GAN, whole or not at all, and deletes all but the last few."""
-        step = gan.step
-        partial = self.checkpoints / f"partial-{step:08d}"
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        gan.save_weights(partial / "gan.weights.h5")
-        gan.sampler.save(partial / "generator.keras")
-        for path in (*partial.iterdir(), partial):
-            _flush_to_disk(path)
-        final = self.checkpoint(step)
-        shutil.rmtree(final, ignore_errors=True)
-        partial.rename(final)
-        _flush_to_disk(self.checkpoints)
+        checkpoints.write(gan, self.checkpoint(gan.step))
         for old in self.checkpoint_steps()[:-keep]:
             shutil.rmtree(self.checkpoint(old))
 
     def load_checkpoint(self, gan):
-        """Loads the last checkpoint into a compiled GAN.
+        """Loads the last whole checkpoint into a compiled GAN, and sets later ones aside.
 
         Returns:
             Its step.
@@ -208,8 +220,8 @@ class Run:
         Raises:
             InputError: There is none, or the config contradicts it.
         """
-        step = self.last_step()
-        path = self.checkpoint(step) / "gan.weights.h5"
+        step = self.whole_step(checkpoints.WEIGHTS)
+        path = self.checkpoint(step) / checkpoints.WEIGHTS
         try:
             gan.load_weights(path)
         except (ValueError, KeyError, OSError) as error:
@@ -217,10 +229,16 @@ class Run:
                 f"{path} does not fit {self.config_file}: it is damaged, or the config's model "
                 f"was changed ({' '.join(str(error).split())[:200]})"
             ) from error
+        # They would count among those to keep, and training comes by their steps again.
+        for later in self.checkpoint_steps():
+            if later > step:
+                aside = self.checkpoints / f"damaged-{later:08d}"
+                shutil.rmtree(aside, ignore_errors=True)
+                self.checkpoint(later).rename(aside)
         return step
 
     def load_generator(self, step=None):
-        """Loads the averaged generator of a checkpoint, the last one unless told.
+        """Loads the averaged generator of a checkpoint, the last whole one unless told.
 
         Returns:
             A `keras.Model`.
@@ -233,7 +251,8 @@ class Run:
         import keras_sagan.models  # noqa: F401  registers the classes that the file names
 
         self.config()
-        path = self.checkpoint(self.last_step() if step is None else step) / "generator.keras"
+        step = self.whole_step(checkpoints.GENERATOR) if step is None else step
+        path = self.checkpoint(step) / checkpoints.GENERATOR
         try:
             return keras.saving.load_model(path, compile=False, safe_mode=True)
         except (ValueError, KeyError, OSError) as error:
@@ -242,29 +261,48 @@ class Run:
 
     def truncate_history(self, step):
         """Drops the rows of history.csv beyond a step, which will be written again."""
-        if not self.history.exists():
+        if not self.history.exists() or not self.history.stat().st_size:
             return
-        with self.history.open(newline="") as file:
+        with self.history.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
             fields, rows = reader.fieldnames, list(reader)
-        partial = self.history.with_suffix(".partial")
-        with partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fields or [])
+        with (
+            replacing(self.history) as partial,
+            partial.open("w", encoding="utf-8", newline="") as file,
+        ):
+            writer = csv.DictWriter(file, fields)
             writer.writeheader()
-            writer.writerows(row for row in rows if int(row["step"]) <= step)
-        partial.replace(self.history)
+            # A row that lacks values was cut off, where its disk was full or its machine died.
+            writer.writerows(r for r in rows if None not in r.values() and int(r["step"]) <= step)
 
     def last_step(self):
-        """Returns the step of the last checkpoint, or raises InputError."""
+        """Returns the step of the last checkpoint, whole or not, or raises InputError."""
         steps = self.checkpoint_steps()
         if not steps:
             raise InputError(f"{self.path} holds no checkpoint yet")
         return steps[-1]
 
+    def whole_step(self, name):
+        """Returns the step of the last checkpoint whose file of this name is whole.
 
-def _flush_to_disk(path):
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        If later ones are damaged, a line to standard error says which.
+
+        Raises:
+            InputError: There is no checkpoint, or none that is whole.
+        """
+        self.last_step()
+        damaged = []
+        for step in reversed(self.checkpoint_steps()):
+            path = self.checkpoint(step) / name
+            if checkpoints.is_whole(path):
+                if damaged:
+                    print(
+                        f"warning: {', '.join(map(str, damaged))}: missing or damaged; the "
+                        f"checkpoint of step {step} is used",
+                        file=sys.stderr,
+                    )
+                return step
+            damaged.append(path)
+        raise InputError(
+            f"{damaged[0]} is missing or damaged" + ", as all before it are" * (len(damaged) > 1)
+        )

@@ -42,10 +42,12 @@ def train(config, run_dir, resume=False, strategy="auto"):
         An `Outcome`.
 
     Raises:
-        InputError: What was given cannot be used. Nothing was changed then, unless images turn
-            out to be unreadable in the course of training: a new run without a checkpoint is
-            discarded then, and its list of skipped images stays.
+        InputError: What was given cannot be used, or another process trains in the folder.
+            Nothing was changed then, unless images turn out to be unreadable in the course of
+            training: a new run without a checkpoint is discarded then, and its list of skipped
+            images stays.
         NotFiniteError: A loss stopped being finite. The last checkpoint is from before.
+        OSError: The run folder cannot be written, such as on a full disk. What is in it is whole.
     """
     run = Run(run_dir)
     if resume:
@@ -70,35 +72,37 @@ def train(config, run_dir, resume=False, strategy="auto"):
     config = with_classes_of(source, config)
     with devices.making():
         gan = make_gan(config, synchronized=devices.count > 1)
-        # A run that was stopped before its first checkpoint starts again.
-        step = run.load_checkpoint(gan) if resume and run.checkpoint_steps() else 0
-    if resume:
-        run.truncate_history(step)
-        run.write_config(config)
-        print(f"going on with {run.path} at step {step}")
-    else:
+    if not resume:
         run.create(config)
-    learned = config.model.num_classes is not None
-    if learned:
-        run.write_class_names(source.class_names)
-    data_record.write(run, source)
-    print(
-        f"{devices}\n"
-        f"{len(source)} images, "
-        f"generator {gan.generator.count_params() / 1e6:.2f} M weights, "
-        f"discriminator {gan.discriminator.count_params() / 1e6:.2f} M"
-    )
-    for line in data_record.said(source, learned):
-        print(line)
-    try:
-        if isinstance(source, ImageCache):
-            source.fill()
-        with devices.training():
-            return _fit(gan, source, config, run)
-    except InputError:
-        if not resume and not run.checkpoint_steps():
-            run.discard()
-        raise
+    with run.training():
+        if resume:
+            with devices.making():
+                # A run that was stopped before its first checkpoint starts again.
+                step = run.load_checkpoint(gan) if run.checkpoint_steps() else 0
+            run.truncate_history(step)
+            run.write_config(config)
+            print(f"going on with {run.path} at step {step}")
+        learned = config.model.num_classes is not None
+        if learned:
+            run.write_class_names(source.class_names)
+        data_record.write(run, source)
+        print(
+            f"{devices}\n"
+            f"{len(source)} images, "
+            f"generator {gan.generator.count_params() / 1e6:.2f} M weights, "
+            f"discriminator {gan.discriminator.count_params() / 1e6:.2f} M"
+        )
+        for line in data_record.said(source, learned):
+            print(line)
+        try:
+            if isinstance(source, ImageCache):
+                source.fill()
+            with devices.training():
+                return _fit(gan, source, config, run)
+        except InputError:
+            if not resume and not run.checkpoint_steps():
+                run.discard()
+            raise
 
 
 def _make_deterministic():

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from keras_sagan.errors import InputError
+from keras_sagan.sampling.whole_files import replacing
 
 _RECORD = "sample.json"  # what drew the pictures
 
@@ -24,16 +25,16 @@ class SampleFolder:
 
     Args:
         path: The folder, which need not exist yet.
-        run: The `Run` that the generator is of; its last checkpoint.
+        run: The `Run` that the generator is of.
+        step: Of its checkpoint.
         truncation: Factor of the latents.
 
     Raises:
         InputError: A folder that holds anything but pictures of that generator and truncation.
     """
 
-    def __init__(self, path, run, truncation):
+    def __init__(self, path, run, step, truncation):
         self.path = Path(path)
-        step = run.last_step()
         with (run.checkpoint(step) / "generator.keras").open("rb") as file:
             checksum = hashlib.file_digest(file, "sha256").hexdigest()
         self._record = {
@@ -77,7 +78,8 @@ class SampleFolder:
         from keras_sagan.sampling.sampler import Sampler
 
         self.path.mkdir(exist_ok=True)
-        (self.path / _RECORD).write_text(json.dumps(self._record, indent=2) + "\n", "utf-8")
+        with replacing(self.path / _RECORD) as file:
+            file.write_text(json.dumps(self._record, indent=2) + "\n", "utf-8")
         names = [f"seed{seed:010d}" for seed in seeds]
         if labels is not None:
             names = [f"{name}_label{label}" for name, label in zip(names, labels, strict=True)]
@@ -94,9 +96,8 @@ class SampleFolder:
                 for i, image in zip(missing[written : written + len(batch)], batch, strict=True):
                     before_each()
                     # Whole or not at all: a file that is there will not be drawn again.
-                    partial = self.path / f"{names[i]}.partial"
-                    Image.fromarray(image).save(partial, format="png")
-                    partial.replace(self.path / f"{names[i]}.png")
+                    with replacing(self.path / f"{names[i]}.png") as partial:
+                        Image.fromarray(image).save(partial, format="png")
                 written += len(batch)
                 progress.show(written)
         return len(names) - len(missing)

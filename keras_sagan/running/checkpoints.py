@@ -1,0 +1,97 @@
+"""The files of a checkpoint: written whole, and known to be whole when they are read."""
+
+import hashlib
+import io
+import os
+import shutil
+import zipfile
+
+from keras_sagan.running.system import flush_folder
+
+WEIGHTS = "gan.weights.h5"  # everything training needs
+GENERATOR = "generator.keras"  # the averaged generator
+_SUMS = "SHA256SUMS"  # as of sha256sum, which can check them too: sha256sum -c SHA256SUMS
+
+
+def write(gan, folder):
+    """Writes a checkpoint of a GAN into a folder, whole or not at all.
+
+    Raises:
+        OSError: It cannot be written, such as on a full disk. What there was before is kept.
+    """
+    partial = folder.with_name(f"partial-{folder.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        sums = [
+            _write(partial / name, save)
+            for name, save in ((WEIGHTS, gan.save_weights), (GENERATOR, gan.sampler.save))
+        ]
+        _write_bytes(partial / _SUMS, "".join(sums).encode())
+        flush_folder(partial)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    flush_folder(folder.parent)
+
+
+def is_whole(path):
+    """Whether a file of a checkpoint is as it was written.
+
+    Its checksum decides. Checkpoints of before these were written have none: there it is whether
+    the file can be opened.
+    """
+    if not path.is_file():
+        return False
+    sums = path.with_name(_SUMS)
+    if not sums.exists():
+        return _opens(path)
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    return _line(found, path.name) in sums.read_text("utf-8", "replace").splitlines(keepends=True)
+
+
+def _line(checksum, name):
+    return f"{checksum}  {name}\n"
+
+
+def _write(path, save):
+    """Writes what Keras saves; returns its line of the checksums."""
+    # In memory first: HDF5 ends the process where a disk is full.
+    memory = _Memory(path.name)
+    save(memory)
+    _write_bytes(path, memory.getbuffer())
+    return _line(hashlib.sha256(memory.getbuffer()).hexdigest(), path.name)
+
+
+def _write_bytes(path, content):
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+class _Memory(io.BytesIO):
+    """A file in memory with a name, by which Keras knows the format."""
+
+    def __init__(self, name):
+        super().__init__()
+        self._name = name
+
+    def __str__(self):
+        return self._name
+
+
+def _opens(path):
+    try:
+        if path.suffix == ".keras":
+            with zipfile.ZipFile(path) as archive:
+                return archive.testzip() is None
+        import h5py
+
+        h5py.File(path).close()
+    except (OSError, zipfile.BadZipFile):
+        return False
+    return True

@@ -1,0 +1,32 @@
+"""Files that are written whole or not at all, also where the disk fills up meanwhile."""
+
+import contextlib
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Gives the path of a new file that takes the place of `path` in the end.
+
+    If writing it fails or is stopped, it is removed, and `path` is as it was.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def append(path, data):
+    """Adds bytes at the end of a file, which is as it was if that fails."""
+    # Unbuffered: a buffer would try again to write what it still holds.
+    with path.open("ab", buffering=0) as file:
+        size = file.tell()
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[file.write(left) :]
+        except OSError:
+            file.truncate(size)
+            raise
