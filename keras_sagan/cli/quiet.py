@@ -29,16 +29,31 @@ def start_backend():
     if "tensorflow" not in sys.modules and platform.machine() in ("x86_64", "AMD64"):
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     with startup_lines_dropped():
-        import keras
-
         # Keras imports it on JAX too, where it is installed: at the first seed or saved model.
-        with contextlib.suppress(ImportError):
+        with contextlib.suppress(ImportError), _hidden("jax", "matplotlib", "scipy"):
             import tensorflow as tf
+        with _hidden("matplotlib"):
+            import keras
+        if keras.config.backend() == "tensorflow":
+            # This looks for GPUs, and says if there are none.
+            for gpu in tf.config.list_physical_devices("GPU"):
+                tf.config.experimental.set_memory_growth(gpu, True)
 
-            if keras.config.backend() == "tensorflow":
-                # This looks for GPUs, and says if there are none.
-                for gpu in tf.config.list_physical_devices("GPU"):
-                    tf.config.experimental.set_memory_growth(gpu, True)
+
+@contextlib.contextmanager
+def _hidden(*packages):
+    """Makes packages seem not to be installed, while others are imported that can do without.
+
+    TensorFlow and Keras look for these to draw figures, for their old layers and to convert
+    models of JAX, none of which a program here does: a quarter of their start.
+    """
+    hidden = [name for name in packages if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 @contextlib.contextmanager
