@@ -1,5 +1,6 @@
 """Writes the SavedModel and the TF Lite files of a run."""
 
+import sys
 from importlib.util import find_spec
 
 from keras_sagan.cli.program import cannot_write, positive
@@ -48,6 +49,8 @@ def _export(run_folder, options):
         if find_spec(package) is None:
             raise InputError(f"{package} is missing: pip install 'keras-sagan[export]'")
 
+    import tensorflow as tf
+
     from keras_sagan import exporting
 
     try:
@@ -57,4 +60,7 @@ def _export(run_folder, options):
             print(line, flush=True)
     except OSError as error:  # a full disk, a folder that may not be written
         return cannot_write(run_folder.export if error.filename is None else error.filename, error)
+    except tf.errors.ResourceExhaustedError as error:  # the same of TensorFlow's own files
+        print(f"error: {run_folder.export}: {' '.join(error.message.split())}", file=sys.stderr)
+        return 1
     return 0
