@@ -309,6 +309,13 @@ def test_an_unwritable_picture_is_named(files, tmp_path):
     assert last == f"error: --out {tmp_path / 'sheet.png'}: Is a directory"
 
 
+def test_a_picture_may_have_any_name(files, tmp_path):
+    out = tmp_path / "caf\udce9.png"  # a byte that is not UTF-8, as Python reads it
+    process = program(files["classes"], "--count", 1, "--out", out)
+    assert process.returncode == 0 and out.exists(), process.stderr
+    assert process.stdout == f"{tmp_path}/caf\\udce9.png\n"
+
+
 def test_help_waits_for_no_interpreter():
     process = program("--help", refused="tensorflow,keras,keras_sagan,ai_edge_litert")
     assert process.returncode == 0, process.stderr
