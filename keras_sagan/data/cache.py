@@ -135,6 +135,8 @@ class ImageCache:
             with only_process(self._partial, waiting):
                 if self._open():  # the other process has made it
                     self._meets(self._state(self.path)["unreadable"])
+                    if self._partial.exists():  # made just now
+                        self._partial.rmdir()
                     return
                 self._decode()
                 shutil.rmtree(self.path, ignore_errors=True)  # a damaged one

@@ -1,6 +1,7 @@
 """Files of a cache, written so that a crash or a full disk leaves what was saved before."""
 
 import contextlib
+import errno
 import io
 import os
 
@@ -10,6 +11,9 @@ try:
     import fcntl
 except ModuleNotFoundError:  # Windows, where two processes may do the same work at once
     fcntl = None
+
+# What file systems say that have no locks: there, too, two processes may do the same work.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
 
 class RowFile:
@@ -112,6 +116,9 @@ def only_process(folder, waiting):
         except BlockingIOError:
             print(waiting, flush=True)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
         yield
     finally:
         os.close(descriptor)

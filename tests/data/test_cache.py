@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from programs import REPOSITORY, run
 
-from keras_sagan.data import ImageCache, ImageFolder, batches, cache
+from keras_sagan.data import ImageCache, ImageFolder, batches, cache, row_file
 from keras_sagan.data.row_file import RowFile
 from keras_sagan.errors import InputError
 
@@ -330,6 +330,28 @@ def test_a_second_process_waits_for_the_first(tmp_path, capsys):
     assert f"waiting for another process, which fills {partial}" in capsys.readouterr().out
     assert not second.read_indices
     np.testing.assert_array_equal(source.read([5])[0], Counted().read([5])[0])
+
+
+def test_a_cache_that_was_made_meanwhile_is_taken(tmp_path):
+    late = Counted()
+    source = late.cached(tmp_path)
+    Counted().cached(tmp_path).fill()
+    source.fill()
+    assert not late.read_indices and list(tmp_path.iterdir()) == [source.path]
+
+
+@pytest.mark.parametrize("without", ["locks", "fcntl"])
+def test_file_systems_and_systems_without_locks(tmp_path, monkeypatch, without):
+    def flock(descriptor, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    if without == "locks":
+        monkeypatch.setattr(fcntl, "flock", flock)
+    else:
+        monkeypatch.setattr(row_file, "fcntl", None)
+    source = Counted().cached(tmp_path)
+    source.fill()
+    assert list(tmp_path.iterdir()) == [source.path]
 
 
 MANY_CORES = """
