@@ -1,6 +1,9 @@
 """Self-Attention GANs for Keras 3 on TensorFlow, and on JAX."""
 
 import importlib
+import importlib.abc
+import importlib.util
+import sys
 
 __version__ = "0.1.0"
 __all__ = [
@@ -39,3 +42,67 @@ def __getattr__(name):
 
 def __dir__():
     return sorted([*globals(), *__all__])
+
+
+# The classes that `.keras` files name, by the module that registers them with Keras.
+_REGISTERED = {
+    "adversarial.gan": ["GAN"],
+    "adversarial.losses": ["AdversarialLoss"],
+    "adversarial.optimizers": ["Adam"],
+    "adversarial.regularizers": ["GradientPenalty", "ModelLosses"],
+    "layers": [
+        "BatchNorm",
+        "ConditionalBatchNorm",
+        "Conv2D",
+        "Conv2DTranspose",
+        "DownsampleConv2D",
+        "SelfAttention2D",
+        "SpectralNorm",
+        "UpsampleConv2D",
+    ],
+    "models": ["DCGANDiscriminator", "DCGANGenerator", "ResNetDiscriminator", "ResNetGenerator"],
+}
+
+
+class _Unloaded:
+    """Stands with Keras for a class of ours whose module was not imported yet."""
+
+    def __init__(self, module, name):
+        self._place = module, name
+
+    def from_config(self, config):
+        module, name = self._place
+        return getattr(importlib.import_module(f"keras_sagan.{module}"), name).from_config(config)
+
+
+def _register():
+    registered = sys.modules["keras"].saving.get_custom_objects()
+    for module, names in _REGISTERED.items():
+        for name in names:
+            registered.setdefault(f"keras_sagan>{name}", _Unloaded(module, name))
+
+
+class _WithKeras(importlib.abc.MetaPathFinder):
+    """Calls `_register` when Keras has been imported, which takes seconds, by somebody else."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "keras":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_register(module):
+                execute(module)
+                _register()
+
+            spec.loader.exec_module = execute_and_register
+        return spec
+
+
+# So that `keras.saving.load_model` knows them after `import keras_sagan` alone.
+if "keras" in sys.modules:
+    _register()
+else:
+    sys.meta_path.insert(0, _WithKeras())

@@ -26,6 +26,28 @@ def make_gan(num_classes=3, loss="hinge", compile=True, seed=0, **options):
     return gan
 
 
+def small_gan(**options):
+    """A GAN of three classes whose networks have a layer or two, for pictures of 2x2."""
+    keras.utils.set_random_seed(0)
+    latent, image = keras.Input((4,), name="latent"), keras.Input((2, 2, 3), name="image")
+    label = keras.Input((), dtype="int32", name="label")
+
+    def of(x, units):
+        embedded = keras.layers.Embedding(3, 4)(label)
+        x = keras.layers.Concatenate()([keras.layers.Flatten()(x), embedded])
+        return keras.layers.Dense(units)(x)
+
+    pixels = keras.layers.BatchNormalization()(of(latent, 12))
+    generator = keras.Model(
+        {"latent": latent, "label": label}, keras.layers.Reshape((2, 2, 3))(pixels)
+    )
+    generator.num_classes = 3
+    critic = keras.Model({"image": image, "label": label}, of(image, 1))
+    gan = keras_sagan.GAN(generator, critic, seed=7)
+    gan.compile(**options)
+    return gan
+
+
 def dataset(batch=8, labels=True, first=0):
     """Endless batches, from one on."""
     if keras.config.backend() == "tensorflow":

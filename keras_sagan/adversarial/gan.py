@@ -1,18 +1,19 @@
 """A generator and a discriminator, trained against each other with `fit`."""
 
+import operator
+import random
+import types
+
 import keras
 from keras import ops
 
-from keras_sagan.adversarial import losses
+from keras_sagan.adversarial import callback_list, compiling, losses, saving
+from keras_sagan.adversarial.drawing import Drawing, copy_of_generator
 from keras_sagan.adversarial.fakes import label_sampler
-from keras_sagan.adversarial.inputs import check_values, checked
-from keras_sagan.adversarial.optimizers import Adam
+from keras_sagan.adversarial.inputs import check_no_weights, check_values, checked
 from keras_sagan.adversarial.regularizers import ModelLosses
-from keras_sagan.adversarial.throughput import Throughput
-from keras_sagan.models import attention_layers
+from keras_sagan.models import named_networks
 from keras_sagan.sampling import latents
-from keras_sagan.sampling.inference import copy_of
-from keras_sagan.sampling.sampler import Sampler
 
 if keras.config.backend() == "jax":
     from keras_sagan.adversarial.jax_step import Step
@@ -21,18 +22,26 @@ else:
 
 
 @keras.saving.register_keras_serializable(package="keras_sagan")
-class GAN(Step, keras.Model):
+class GAN(Drawing, Step, keras.Model):
     """Trains a generator and a discriminator, and samples pictures.
 
     Args:
-        generator: Model from `{"latent", "label"}` to images in [-1, 1]; without classes there
-            is no "label". `keras_sagan.models` has some; any functional model will do.
-        discriminator: Model from `{"image", "label"}` to logits (batch, 1).
-        seed: Seed of the latents in training.
+        generator: Model from latents (batch, length) and, with classes, labels (batch,) to images
+            in [-1, 1], such as those of `keras_sagan.models`. Functional, `keras.Sequential` or of
+            a class of its own; it takes a dictionary `{"latent", "label"}`, a list in this order,
+            one tensor, or two arguments. One that was not built yet tells the length of its
+            latents by an attribute `latent_dim`. The number of classes is that of an attribute
+            `num_classes`.
+        discriminator: Model from images and, with classes, labels to logits (batch, 1): the same
+            with "image" for "latent".
+        seed: Seed of the latents in training, from 0 to 2**32 - 1; None takes one at random.
         **kwargs: Of `keras.Model`.
 
+    A call of the GAN, `predict` and `export` are those of `sampler`: images of latents and labels.
+
     Raises:
-        ValueError: One model takes labels and the other does not.
+        ValueError: Networks whose inputs cannot be understood, or of which one takes labels and
+            the other does not; or another seed.
 
     Example:
 
@@ -54,10 +63,11 @@ class GAN(Step, keras.Model):
         self.generator_optimizer = None
         self.regularizers = []
         self._kept_sampler = None
-        self.seed = seed
-        self.conditional = "label" in generator.input
-        if self.conditional != ("label" in discriminator.input):
-            raise ValueError("generator and discriminator must both take labels, or neither")
+        self.seed = _checked_seed(seed)
+        # In a namespace, which Keras does not look into: their layers are those of the networks.
+        named = named_networks(generator, discriminator)
+        self.named = types.SimpleNamespace(generator=named[0], discriminator=named[1])
+        self.conditional = "label" in self.named.generator.input
         self._step = self._counter("step")
         self._images_seen = self._counter("images_seen")
         self._means = {
@@ -83,9 +93,9 @@ class GAN(Step, keras.Model):
         """Prepares training.
 
         Args:
-            generator_optimizer: By default Adam as in the paper (learning rate 1e-4, beta1 0,
-                beta2 0.9).
-            discriminator_optimizer: By default Adam with 4e-4, 0 and 0.9.
+            generator_optimizer: A Keras optimizer or its name; by default Adam as in the paper
+                (learning rate 1e-4, beta1 0, beta2 0.9).
+            discriminator_optimizer: Likewise, by default Adam with 4e-4, 0 and 0.9.
             loss: A name in `keras_sagan.losses.LOSSES` or an `AdversarialLoss`.
             discriminator_steps: Discriminator updates a generator update. The batch (under
                 `tf.distribute` each replica's part of it) is split into as many parts, so that
@@ -108,39 +118,61 @@ class GAN(Step, keras.Model):
             **kwargs: Of `keras.Model.compile`, such as `run_eagerly` or `steps_per_execution`.
 
         Raises:
-            ValueError: An `ema` outside its range, an optimizer that averages, or other
-                `fake_labels`.
+            ValueError: An `ema` outside its range, an optimizer that averages or is that of both
+                networks, other `fake_labels`, or arguments of Keras that a GAN has no use for.
         """
+        compiling.check_names(kwargs)
         if ema is not None and not 0 <= ema < 1:
             raise ValueError(f"ema must be from 0 to below 1, or None; got {ema}")
-        generator_optimizer = generator_optimizer or Adam(1e-4, beta_1=0.0, beta_2=0.9)
-        discriminator_optimizer = discriminator_optimizer or Adam(4e-4, beta_1=0.0, beta_2=0.9)
-        optimizers = (generator_optimizer, discriminator_optimizer)
-        if any(getattr(each, "inner_optimizer", each).use_ema for each in optimizers):
-            raise ValueError("GAN averages by itself: give compile an ema, not optimizers use_ema")
+        optimizers = compiling.two_optimizers(generator_optimizer, discriminator_optimizer)
+        self._compile_arguments = types.SimpleNamespace(
+            generator_optimizer=optimizers[0],
+            discriminator_optimizer=optimizers[1],
+            loss=loss,
+            discriminator_steps=discriminator_steps,
+            ema=ema,
+            regularizers=list(regularizers),
+            fake_labels=fake_labels,
+            fake_latents=fake_latents,
+            joint_batch=joint_batch,
+            jit_compile=jit_compile,
+            **kwargs,
+        )
         self.ema = ema
+        if ema is None:
+            self.ema_generator = None
+        elif self.ema_generator is None:
+            with self._strategy_scope():
+                self.ema_generator = copy_of_generator(self.named.generator)
         self.loss_pair = losses.get(loss)
-        self._fake_labels = label_sampler(fake_labels, self.generator)
+        self._fake_labels = label_sampler(fake_labels, self.named.generator)
         self._fake_latents = fake_latents
         if joint_batch is None:
-            joint_batch = not _has_batch_statistics(self.discriminator)
+            joint_batch = not compiling.has_batch_statistics(self.discriminator)
         self.joint_batch = joint_batch
         own = [ModelLosses(network) for network in ("discriminator", "generator")]
         self.regularizers = [*self.loss_pair.regularizers, *regularizers, *own]
         self.discriminator_steps = discriminator_steps
-        self.generator_optimizer = _with_loss_scale(generator_optimizer, self.generator)
-        self.discriminator_optimizer = _with_loss_scale(discriminator_optimizer, self.discriminator)
+        self.generator_optimizer, self.discriminator_optimizer = optimizers = [
+            compiling.with_loss_scale(optimizer, network)
+            for optimizer, network in zip(
+                optimizers, (self.generator, self.discriminator), strict=True
+            )
+        ]
         with self._strategy_scope():
             # `fit` would otherwise build them from a symbolic forward pass with a loss.
             self.generator_optimizer.build(self.generator.trainable_variables)
             self.discriminator_optimizer.build(self.discriminator.trainable_variables)
-            if ema is None:
-                self.ema_generator = None
-            elif self.ema_generator is None:
-                self.ema_generator = _copy_of(self.generator)
         jit_compile = self.jit_by_default if jit_compile is None else jit_compile
         # Keras knows of one optimizer, and here are two.
         super().compile(optimizer=None, jit_compile=jit_compile, **kwargs)
+        self.optimizer = compiling.as_one_optimizer(*optimizers)
+
+    def get_compile_config(self):
+        return saving.serialized_arguments(vars(self._compile_arguments)) if self.compiled else {}
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
 
     def fit(self, x=None, y=None, batch_size=None, *args, callbacks=None, **kwargs):
         """As `keras.Model.fit`, on batches of images or (images, labels).
@@ -154,8 +186,10 @@ class GAN(Step, keras.Model):
             y: See `x`.
             batch_size: Of arrays; None is 32.
             *args: Of `keras.Model.fit`.
-            callbacks: List of callbacks.
-            **kwargs: Of `keras.Model.fit`.
+            callbacks: A callback, or a list of them. `LearningRateScheduler` and
+                `ReduceLROnPlateau` set the rates of both optimizers.
+            **kwargs: Of `keras.Model.fit`. With `validation_data` or `validation_split`, the logs
+                have what `evaluate` gives for it too, by the names with `val_` before them.
 
         Returns:
             The `keras.callbacks.History`. It has the means over each epoch of both losses and of
@@ -163,15 +197,20 @@ class GAN(Step, keras.Model):
             and images a second.
 
         Raises:
-            ValueError: Images or labels of another shape or range than the networks', or a batch
-                that cannot be split into `discriminator_steps`. Nothing was trained then.
+            ValueError: Images or labels of another shape or range than the networks', a batch
+                that cannot be split into `discriminator_steps`, data with weights
+                (`class_weight`, `sample_weight`), or a callback that cannot do its work with a
+                GAN. Nothing was trained then.
         """
+        check_no_weights(kwargs.get("class_weight"), kwargs.get("sample_weight"))
+        validated = kwargs.get("validation_data") is not None or kwargs.get("validation_split")
+        callbacks = callback_list.with_own(callbacks, list(self._means), validated)
 
         def check(data, is_batch):
             count = check_values(
                 data,
                 self.conditional,
-                self.discriminator.input["image"].shape[1:],
+                self.named.discriminator.input["image"].shape[1:],
                 getattr(self.generator, "num_classes", None),
             )
             size = count if is_batch else batch_size or 32
@@ -182,12 +221,23 @@ class GAN(Step, keras.Model):
                 )
 
         x = checked(x, y, check)
-        if not isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks = [Throughput(), *(callbacks or [])]
         return super().fit(x, y, batch_size, *args, callbacks=callbacks, **kwargs)
 
-    def call(self, inputs, training=None):
-        return self.generator(inputs, training=training)
+    def evaluate(self, x=None, *args, **kwargs):
+        """As `keras.Model.evaluate`, on held-out images or (images, labels), as of `fit`.
+
+        Args:
+            x: As of `fit`.
+            *args: Of `keras.Model.evaluate`.
+            **kwargs: Of `keras.Model.evaluate`.
+
+        Returns:
+            The adversarial losses of both networks as they are at inference, without what
+            regularizers add, and the mean logits of these images and of as many fakes, which are
+            the same in each evaluation. A discriminator that gives held-out images smaller logits
+            than those it was trained on has learnt these by heart. No weight changes.
+        """
+        return super().evaluate(x, *args, **kwargs)
 
     @property
     def step(self):
@@ -205,43 +255,11 @@ class GAN(Step, keras.Model):
     def metrics(self):
         return list(self._means.values())
 
-    def get_metrics_result(self):
-        results = {name: mean.result() for name, mean in self._means.items()}
-        for model in (self.generator, self.discriminator):
-            for layer in attention_layers(model):
-                results[f"{model.name}_{layer.name}_gamma"] = ops.cast(layer.gamma, "float32")
-        return results
-
-    def sample(self, seeds, labels=None, truncation=1.0, batch_size=64):
-        """Draws pictures, (n, height, width, 3) uint8, from the averaged weights.
-
-        Arguments and errors are those of `keras_sagan.sampling.sample`.
-        """
-        return self._up_to_date_sampler().sample(seeds, labels, truncation, batch_size)
-
-    def sample_batches(self, seeds, labels=None, truncation=1.0, batch_size=64):
-        """Draws pictures as `sample` does, but as an iterator of batches: for very many."""
-        return self._up_to_date_sampler().batches(seeds, labels, truncation, batch_size)
-
-    @property
-    def sampler(self):
-        """The generator that pictures are sampled from: the averaged one if there is one."""
-        self._synchronize()
-        return self.generator if self.ema_generator is None else self.ema_generator
-
-    def _up_to_date_sampler(self):
-        generator = self.sampler
-        if self._kept_sampler is None or self._kept_sampler.generator is not generator:
-            self._kept_sampler = Sampler(generator)
-        else:
-            self._kept_sampler.update()
-        return self._kept_sampler
-
     def get_config(self):
         config = super().get_config()
         config.update(
-            generator=keras.saving.serialize_keras_object(self.generator),
-            discriminator=keras.saving.serialize_keras_object(self.discriminator),
+            generator=saving.serialized_network(self.generator),
+            discriminator=saving.serialized_network(self.discriminator),
             seed=self.seed,
             averaged=self.ema_generator is not None,
         )
@@ -250,13 +268,11 @@ class GAN(Step, keras.Model):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         for name in ("generator", "discriminator"):
-            config[name] = keras.saving.deserialize_keras_object(
-                config[name], custom_objects=custom_objects
-            )
+            config[name] = saving.network_of(config[name], custom_objects)
         averaged = config.pop("averaged")
         gan = cls(**config)
         if averaged:  # its weights are loaded with the others
-            gan.ema_generator = _copy_of(gan.generator)
+            gan.ema_generator = copy_of_generator(gan.named.generator)
         return gan
 
     def _counter(self, name):
@@ -270,21 +286,13 @@ class GAN(Step, keras.Model):
         )
 
 
-def _with_loss_scale(optimizer, model):
-    """Wraps an optimizer, unless it is already, if the model computes in float16."""
-    scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-    if scaled or "float16" not in {layer.compute_dtype for layer in model.layers}:
-        return optimizer
-    return keras.optimizers.LossScaleOptimizer(optimizer)
-
-
-def _copy_of(model):
-    copy = copy_of(model)
-    copy.set_weights(model.get_weights())
-    return copy
-
-
-def _has_batch_statistics(model):
-    return any(
-        isinstance(layer, keras.layers.BatchNormalization) for layer in model._flatten_layers()
-    )
+def _checked_seed(seed):
+    if seed is None:
+        return random.SystemRandom().randrange(2**32)
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        number = -1
+    if not 0 <= number < 2**32:
+        raise ValueError(f"seed must be an integer from 0 to {2**32 - 1}, or None; got {seed!r}")
+    return number

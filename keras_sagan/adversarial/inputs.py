@@ -70,6 +70,16 @@ def check_values(data, conditional, image_shape, num_classes):
     return len(images)
 
 
+def check_no_weights(*weights):
+    """Raises ValueError unless all weights of images or classes are None."""
+    if any(each is not None for each in weights):
+        raise ValueError(
+            "a GAN takes neither class_weight nor sample_weight (a third part of the data): to "
+            "weigh images, let the dataset give some of them more often "
+            "(tf.data.Dataset.sample_from_datasets)"
+        )
+
+
 def _check_range(images, whole):
     low, high = images.min(), images.max()
     found = f"got values from {low:.4g} to {high:.4g}"
@@ -128,7 +138,8 @@ def _pair(data, conditional):
     """Images and labels as they are, if they are what they should be but for their values."""
     images, labels = data, None
     if not isinstance(data, dict):
-        images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
+        check_no_weights(weights)
     if isinstance(images, dict):
         if "image" not in images:
             raise ValueError(f"a batch has no 'image', only {', '.join(map(repr, images))}")

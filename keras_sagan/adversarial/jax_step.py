@@ -5,7 +5,6 @@ then: batch statistics, and the averages of the relativistic loss, are those of 
 """
 
 import contextlib
-import types
 
 import jax
 import keras
@@ -15,20 +14,13 @@ from keras_sagan.adversarial.step import AdversarialStep, Part
 
 
 class Step(AdversarialStep):
-    """`train_step` of Keras's JAX trainer.
+    """`train_step` and `test_step` of Keras's JAX trainer.
 
     Its code is that of every backend, run in a `keras.StatelessScope` on the values of the state;
     what it assigns is the new state.
     """
 
     jit_by_default = "auto"
-
-    def compile(self, **kwargs):
-        super().compile(**kwargs)
-        # Keras carries the variables of its one optimizer from step to step: here those of both.
-        optimizers = (self.generator_optimizer, self.discriminator_optimizer)
-        variables = [variable for optimizer in optimizers for variable in optimizer.variables]
-        self.optimizer = types.SimpleNamespace(variables=variables, built=True)
 
     def train_step(self, state, data):
         groups = (
@@ -37,13 +29,20 @@ class Step(AdversarialStep):
             self.optimizer.variables,
             self.metrics_variables,
         )
+        return self._with_state(groups, state, self._step_on, data)
+
+    def test_step(self, state, data):
+        groups = (self.trainable_variables, self.non_trainable_variables, self.metrics_variables)
+        return self._with_state(groups, state, self._evaluate_on, data)
+
+    def _with_state(self, groups, state, function, data):
         mapping = [
             pair
             for variables, values in zip(groups, state, strict=True)
             for pair in zip(variables, values, strict=True)
         ]
         with keras.StatelessScope(mapping):
-            logs = self._step_on(data)
+            logs = function(data)
             state = tuple(_values(variables) for variables in groups)
         return logs, state
 
@@ -77,7 +76,7 @@ class Step(AdversarialStep):
         for average, variable, share in zip(averages, variables, shares, strict=True):
             average.assign(average - share * (average - variable))
 
-    def _part_of(self, images, labels):
+    def _part_of(self, images, labels, updates):
         return images, labels, Part(0, images.shape[0])
 
     def _strategy_scope(self):

@@ -7,14 +7,22 @@ import dataclasses
 import difflib
 from collections.abc import Callable
 
+import keras
 from keras import ops
 
 from keras_sagan.adversarial.regularizers import GradientPenalty
 
+# Files name functions, which lambdas have no name for.
+_registered = keras.saving.register_keras_serializable(package="keras_sagan")
 
+
+@_registered
 @dataclasses.dataclass(frozen=True)
 class AdversarialLoss:
     """A discriminator's and a generator's loss.
+
+    It is saved with a `GAN` if its functions are registered with Keras
+    (`keras.saving.register_keras_serializable`).
 
     Args:
         discriminator: Function of (real logits, fake logits).
@@ -29,35 +37,68 @@ class AdversarialLoss:
     relativistic: bool = False
     regularizers: tuple = ()
 
+    def get_config(self):
+        return {
+            field.name: keras.saving.serialize_keras_object(getattr(self, field.name))
+            for field in dataclasses.fields(self)
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        values = {
+            name: keras.saving.deserialize_keras_object(value) for name, value in config.items()
+        }
+        return cls(**{**values, "regularizers": tuple(values["regularizers"])})
+
+
+@_registered
+def _negative_fake_logits(real, fake):
+    return -ops.mean(fake)
+
+
+@_registered
+def _hinge_of_discriminator(real, fake):
+    return ops.mean(ops.relu(1.0 - real)) + ops.mean(ops.relu(1.0 + fake))
+
 
 def hinge():
     """Hinge loss (Lim and Ye, arXiv:1705.02894; SAGAN, eq. 4)."""
-    return AdversarialLoss(
-        discriminator=lambda real, fake: (
-            ops.mean(ops.relu(1.0 - real)) + ops.mean(ops.relu(1.0 + fake))
-        ),
-        generator=lambda real, fake: -ops.mean(fake),
-    )
+    return AdversarialLoss(_hinge_of_discriminator, _negative_fake_logits)
+
+
+@_registered
+def _cross_entropy_of_discriminator(real, fake):
+    return ops.mean(ops.softplus(-real)) + ops.mean(ops.softplus(fake))
+
+
+@_registered
+def _cross_entropy_of_generator(real, fake):
+    return ops.mean(ops.softplus(-fake))
 
 
 def non_saturating():
     """Cross entropy, with the generator maximising log D(G(z)) (Goodfellow et al., 2014)."""
-    return AdversarialLoss(
-        discriminator=lambda real, fake: (
-            ops.mean(ops.softplus(-real)) + ops.mean(ops.softplus(fake))
-        ),
-        generator=lambda real, fake: ops.mean(ops.softplus(-fake)),
-    )
+    return AdversarialLoss(_cross_entropy_of_discriminator, _cross_entropy_of_generator)
+
+
+@_registered
+def _squares_of_discriminator(real, fake):
+    return 0.5 * ops.mean(ops.square(real - 1.0)) + 0.5 * ops.mean(ops.square(fake))
+
+
+@_registered
+def _squares_of_generator(real, fake):
+    return 0.5 * ops.mean(ops.square(fake - 1.0))
 
 
 def least_squares():
     """Least squares with targets 1 and 0 (Mao et al., arXiv:1611.04076, eq. 9)."""
-    return AdversarialLoss(
-        discriminator=lambda real, fake: (
-            0.5 * ops.mean(ops.square(real - 1.0)) + 0.5 * ops.mean(ops.square(fake))
-        ),
-        generator=lambda real, fake: 0.5 * ops.mean(ops.square(fake - 1.0)),
-    )
+    return AdversarialLoss(_squares_of_discriminator, _squares_of_generator)
+
+
+@_registered
+def _wasserstein_distance(real, fake):
+    return ops.mean(fake) - ops.mean(real)
 
 
 def wasserstein(gradient_penalty=10.0):
@@ -67,10 +108,22 @@ def wasserstein(gradient_penalty=10.0):
         gradient_penalty: Weight of the penalty; 0 leaves it out.
     """
     return AdversarialLoss(
-        discriminator=lambda real, fake: ops.mean(fake) - ops.mean(real),
-        generator=lambda real, fake: -ops.mean(fake),
+        _wasserstein_distance,
+        _negative_fake_logits,
         regularizers=(GradientPenalty(gradient_penalty),) if gradient_penalty else (),
     )
+
+
+@_registered
+def _relativistic_of_discriminator(real, fake):
+    return ops.mean(ops.relu(1.0 - (real - ops.mean(fake)))) + ops.mean(
+        ops.relu(1.0 + (fake - ops.mean(real)))
+    )
+
+
+@_registered
+def _relativistic_of_generator(real, fake):
+    return _relativistic_of_discriminator(fake, real)
 
 
 def relativistic_average_hinge():
@@ -78,16 +131,8 @@ def relativistic_average_hinge():
 
     Under `tf.distribute` the averages are over each replica's part of the batch.
     """
-
-    def pair(above, below):
-        return ops.mean(ops.relu(1.0 - (above - ops.mean(below)))) + ops.mean(
-            ops.relu(1.0 + (below - ops.mean(above)))
-        )
-
     return AdversarialLoss(
-        discriminator=pair,
-        generator=lambda real, fake: pair(fake, real),
-        relativistic=True,
+        _relativistic_of_discriminator, _relativistic_of_generator, relativistic=True
     )
 
 

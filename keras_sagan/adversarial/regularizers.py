@@ -82,6 +82,7 @@ class Regularizer(keras.layers.Layer):
         self.built = True
 
 
+@keras.saving.register_keras_serializable(package="keras_sagan")
 class GradientPenalty(Regularizer):
     """Keeps the gradient of the logits by the image at length 1, between real and fake images.
 
@@ -111,6 +112,7 @@ class GradientPenalty(Regularizer):
         return self.weight * ops.mean(ops.square(norm - 1.0))
 
 
+@keras.saving.register_keras_serializable(package="keras_sagan")
 class ModelLosses(Regularizer):
     """The network's own losses: weight regularizers, and what its layers add by `add_loss`.
 

@@ -18,6 +18,7 @@ class Part:
     Args:
         first: Index of its first image among those of an update.
         total: Images of the whole batch.
+        replicas: How many share it.
         share: Its share of them, by which its losses count.
         loss_weight: What its losses count in the means of all replicas; None is 1.
         logit_weight: What each of its logits counts there: 0 if it got no image; None is 1.
@@ -25,6 +26,7 @@ class Part:
 
     first: object
     total: object
+    replicas: int = 1
     share: object = 1.0
     loss_weight: object = None
     logit_weight: object = None
@@ -38,13 +40,14 @@ of_replica = threading.local()
 class AdversarialStep:
     """The updates of a step. `GAN` has one of its subclasses, by backend, among its bases.
 
-    A subclass provides `train_step`, which is Keras's interface; and
+    A subclass provides `train_step` and `test_step`, which are Keras's interface; and
 
     - `_minimize(loss, model, optimizer)`: calls `loss`, updates the weights of the model by the
       gradient of the first of the scalars and logits that it returns, and returns them all;
     - `_input_gradient(function, inputs)`: the gradient of the sum of `function(inputs)`;
     - `_move(averages, variables, shares)`: moves each average by its share of the difference;
-    - `_part_of(images, labels)`: what this replica trains on, never empty, and its `Part`;
+    - `_part_of(images, labels, updates)`: what this replica has, never empty, and its `Part` of a
+      batch that is split into as many updates;
     - `_strategy_scope()`: the scope to create variables in;
     - `_synchronize()`: makes the values of variables those of the last step;
     - `jit_by_default`: what `compile` takes for `jit_compile` unless told.
@@ -52,12 +55,13 @@ class AdversarialStep:
 
     def critic(self, images, labels):
         """Logits (batch, 1) of images in training: all images come by here, real and fake."""
-        return self.discriminator(_inputs("image", images, labels), training=True)
+        return self.named.discriminator(_inputs("image", images, labels), training=True)
 
     def _step_on(self, data):
         """Trains on one batch; returns the logs."""
         images, labels = unpack(data, self.conditional)
-        images, labels, of_replica.part = self._part_of(images, labels)
+        images, labels, part = self._part_of(images, labels, self.discriminator_steps)
+        of_replica.part = part
         parts = self._parts(images)
         label_parts = self._parts(labels)
         for i, (real, label) in enumerate(zip(parts, label_parts, strict=True)):
@@ -78,6 +82,10 @@ class AdversarialStep:
             values = ops.take(values, ops.arange(-(-count // steps) * steps) % count, axis=0)
         return ops.split(values, steps)
 
+    @property
+    def _latent_dim(self):
+        return self.named.generator.input["latent"].shape[1]
+
     def _draw(self, name, batch):
         """Seeds of one thing that is drawn in a step: the same whatever the number of replicas."""
         return draws.seeds(self.seed, self._step.value, name, batch, first=of_replica.part.first)
@@ -87,9 +95,40 @@ class AdversarialStep:
         label = None
         if self.conditional:
             label = self._fake_labels(self._draw(f"{update}/labels", batch), real_label)
-        latent_dim = self.generator.input["latent"].shape[1]
-        latent = self._fake_latents(self._draw(f"{update}/latents", batch), latent_dim)
-        return self.generator(_inputs("latent", latent, label), training=True), label
+        latent = self._fake_latents(self._draw(f"{update}/latents", batch), self._latent_dim)
+        return self.named.generator(_inputs("latent", latent, label), training=True), label
+
+    def _evaluate_on(self, data):
+        """Adds one batch of held-out images to the metrics; returns the logs.
+
+        Both networks compute as at inference, so that nothing else changes. Image number i of an
+        evaluation is set against picture number i of a stream of its own, whatever the batches.
+        """
+        real, label, part = self._part_of(*unpack(data, self.conditional), updates=1)
+        batch = ops.shape(real)[0]
+        seen = ops.cast(self._means["real_logits"].count, "int32")
+
+        def draw(name):
+            first = seen * part.replicas + part.first
+            return draws.seeds(self.seed, 0, f"evaluation/{name}", batch, first)
+
+        fake_label = self._fake_labels(draw("labels"), label) if self.conditional else None
+        latent = self._fake_latents(draw("latents"), self._latent_dim)
+        fake = self.named.generator(_inputs("latent", latent, fake_label), training=False)
+        logits = [
+            self.named.discriminator(_inputs("image", *images), training=False)
+            for images in ((real, label), (fake, fake_label))
+        ]
+        of_generator = (logits[0] if self.loss_pair.relativistic else None, logits[1])
+        values = (
+            self.loss_pair.discriminator(*logits),
+            self.loss_pair.generator(*of_generator),
+            *(ops.mean(each) for each in logits),
+        )
+        weight = batch if part.logit_weight is None else part.logit_weight * batch
+        for mean, value in zip(self._means.values(), values, strict=True):
+            mean.update_state(value, sample_weight=weight)
+        return self.get_metrics_result()
 
     def _discriminator_step(self, real, label, name):
         batch = ops.shape(real)[0]
@@ -116,7 +155,7 @@ class AdversarialStep:
 
         def loss():
             fake, fake_label = self._fake(label, ops.shape(real)[0], "generator")
-            model_losses = [self.generator.losses]
+            model_losses = [self.named.generator.losses]
             with discriminator:
                 fake_logits = self.critic(fake, fake_label)
             value = self.loss_pair.generator(real_logits, fake_logits)
@@ -137,11 +176,12 @@ class AdversarialStep:
             logits, losses = [], []
             for image, of_image in ((real, label), (fake, fake_label)):
                 logits.append(self.critic(image, of_image))
-                losses.append(self.discriminator.losses)  # a call forgets those of the one before
+                # A call forgets those of the one before.
+                losses.append(self.named.discriminator.losses)
             return logits, losses
         image = ops.concatenate([real, ops.cast(fake, real.dtype)], axis=0)
         both = None if label is None else ops.concatenate([label, fake_label], axis=0)
-        return ops.split(self.critic(image, both), 2), [self.discriminator.losses]
+        return ops.split(self.critic(image, both), 2), [self.named.discriminator.losses]
 
     def _terms(self, network, name, images, model_losses):
         """The sum of what the regularizers add to the loss of a network."""
@@ -205,7 +245,7 @@ class AdversarialStep:
         # Not the seeds of layers that draw.
         averages, variables = (
             [variable for variable in model.variables if "float" in variable.dtype]
-            for model in (self.ema_generator, self.generator)
+            for model in (self.ema_generator, self.named.generator)
         )
         shares = [ops.cast(of_trained if v.trainable else of_others, v.dtype) for v in variables]
         self._move(averages, variables, shares)

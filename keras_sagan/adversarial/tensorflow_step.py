@@ -10,7 +10,7 @@ from keras_sagan.layers.kernels.device import has_only_cpus, leaves_onednn_off
 
 
 class Step(AdversarialStep):
-    """`train_step` of Keras's TensorFlow trainer."""
+    """`train_step` and `test_step` of Keras's TensorFlow trainer."""
 
     jit_by_default = False  # on CPUs XLA is slower
 
@@ -25,6 +25,9 @@ class Step(AdversarialStep):
         # on the batch, such as counting steps, would take place all the same.
         with tf.control_dependencies([x for x in tf.nest.flatten(data) if x is not None]):
             return self._step_on(data)
+
+    def test_step(self, data):
+        return self._evaluate_on(data)
 
     def _minimize(self, loss, model, optimizer):
         # One network after the other: the memory of both at once is a quarter more.
@@ -58,7 +61,7 @@ class Step(AdversarialStep):
         values = ([variable.value for variable in group] for group in (averages, variables))
         tf.distribute.get_replica_context().merge_call(move_all, (*values, shares))
 
-    def _part_of(self, images, labels):
+    def _part_of(self, images, labels, updates):
         replicas = self.distribute_strategy.num_replicas_in_sync
         count = tf.shape(images)[0]
         if replicas == 1:
@@ -66,18 +69,18 @@ class Step(AdversarialStep):
         context = tf.distribute.get_replica_context()
         replica = context.replica_id_in_sync_group
         if images.shape[0] is not None:  # known, so all have as many
-            first = replica * (images.shape[0] // self.discriminator_steps)
-            return images, labels, Part(first, replicas * count, 1 / replicas)
+            first = replica * (images.shape[0] // updates)
+            return images, labels, Part(first, replicas * count, replicas, 1 / replicas)
         # The last batch of an epoch fills one replica after the other. One that gets nothing needs
         # something to compute with, since it takes part in what all compute together: an image of
         # zeros, which counts nothing.
         counts = context.all_gather(count[tf.newaxis], axis=0)
         total = tf.reduce_sum(counts)
         share = tf.cast(count / total, tf.float32)
-        of_update = -(-tf.maximum(counts, 1) // self.discriminator_steps)
+        of_update = -(-tf.maximum(counts, 1) // updates)
         first = tf.reduce_sum(of_update[:replica])
         logit_weight = tf.cast(tf.minimum(count, 1), tf.float32)
-        part = Part(first, total, share, share * replicas, logit_weight)
+        part = Part(first, total, replicas, share, share * replicas, logit_weight)
         return _or_zeros(images), _or_zeros(labels), part
 
     def _strategy_scope(self):

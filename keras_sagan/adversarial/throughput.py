@@ -8,7 +8,8 @@ import keras
 class Throughput(keras.callbacks.Callback):
     """Adds `step`, `steps_per_second` and `images_per_second` to the logs of each epoch.
 
-    The first step of a `fit`, in which the step is traced, is left out where there are others.
+    The first step of a `fit`, in which the step is traced, is left out where there are others, and
+    so is the time of validation.
     """
 
     def on_train_begin(self, logs=None):
@@ -22,6 +23,12 @@ class Throughput(keras.callbacks.Callback):
             self._first_step = False
             if self.params["steps"] != 1:
                 self._start()
+
+    def on_test_begin(self, logs=None):
+        self._test_began = time.perf_counter()
+
+    def on_test_end(self, logs=None):
+        self._time += time.perf_counter() - self._test_began
 
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self._time

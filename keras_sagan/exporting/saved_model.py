@@ -4,6 +4,7 @@ from keras import layers
 
 from keras_sagan.exporting.signatures import write_signatures
 from keras_sagan.layers import UpsampleConv2D
+from keras_sagan.models import named_generator
 from keras_sagan.sampling.inference import copied, inference_model, rebuilt, with_weights
 
 
@@ -11,10 +12,10 @@ def write_saved_model(generator, path):
     """Writes a SavedModel with the signatures of `write_signatures`, for any batch size.
 
     Args:
-        generator: A trained generator, which stays as it is.
+        generator: A trained generator, of any kind that `GAN` takes, which stays as it is.
         path: Folder to write.
     """
-    model = rebuilt(inference_model(generator), _transposed)
+    model = rebuilt(inference_model(named_generator(generator)), _transposed)
     write_signatures(model, path, num_classes=getattr(generator, "num_classes", None))
 
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_sagan.exporting import PRECISIONS, quantize
 from keras_sagan.exporting.device import device_model
 from keras_sagan.exporting.signatures import SIGNATURES, write_signatures
+from keras_sagan.models import named_generator
 from keras_sagan.sampling.inference import inference_model
 
 
@@ -24,7 +25,7 @@ def convert_to_tflite(generator, precision="float32", batch_size=1):
     which the plain LiteRT interpreter does not have.
 
     Args:
-        generator: A trained generator, which stays as it is.
+        generator: A trained generator, of any kind that `GAN` takes, which stays as it is.
         precision: One of `PRECISIONS`.
         batch_size: Pictures a call.
 
@@ -39,6 +40,7 @@ def convert_to_tflite(generator, precision="float32", batch_size=1):
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    generator = named_generator(generator)
     model = device_model(inference_model(generator), precision)
     num_classes = None
     if "label" in generator.input:

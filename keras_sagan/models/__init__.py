@@ -1,7 +1,8 @@
-"""Generators and discriminators, one file a family."""
+"""Generators and discriminators, one file a family, and those of other people."""
 
 from keras_sagan.models.attention_maps import attention_layers, map_shapes, with_attention_maps
 from keras_sagan.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from keras_sagan.models.networks import named_generator, named_networks
 from keras_sagan.models.resnet import ResNetDiscriminator, ResNetGenerator
 
 FAMILIES = {
@@ -17,5 +18,7 @@ __all__ = [
     "ResNetGenerator",
     "attention_layers",
     "map_shapes",
+    "named_generator",
+    "named_networks",
     "with_attention_maps",
 ]

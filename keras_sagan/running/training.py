@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_sagan.adversarial.callback_list import AttentionGammas
 from keras_sagan.adversarial.gan import GAN
 from keras_sagan.adversarial.optimizers import Adam
 from keras_sagan.adversarial.throughput import Throughput
@@ -257,7 +258,7 @@ def _fit(gan, source, config, run):
                     epochs=epoch + epochs,
                     steps_per_epoch=steps_per_epoch,
                     callbacks=callbacks.Watchers(
-                        [Throughput(), *watchers, settled],
+                        [Throughput(), AttentionGammas(), *watchers, settled],
                         add_history=True,
                         model=gan,
                         steps=steps_per_epoch,

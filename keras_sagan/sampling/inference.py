@@ -3,7 +3,6 @@
 import collections
 import contextlib
 import functools
-import inspect
 
 import keras
 import numpy as np
@@ -18,6 +17,7 @@ from keras_sagan.layers import (
     SpectralNorm,
     UpsampleConv2D,
 )
+from keras_sagan.sampling.copies import copy_of
 
 # Layers are known by their exact type. A subclass may compute something else, so it is copied.
 _TRANSPOSED = (keras.layers.Conv2DTranspose, Conv2DTranspose)
@@ -221,63 +221,6 @@ def _itself(layer):
 def operation_of(outputs):
     """Returns the layer or function that gave symbolic outputs."""
     return keras.tree.flatten(outputs)[0]._keras_history.operation
-
-
-def copy_of(layer, **changes):
-    """Returns a new layer like another one, but for changes of its config; without its weights.
-
-    Models of Keras's own classes are copied layer by layer, and layers in a `Wrapper` likewise,
-    so that their classes need not be registered with Keras. Models of other classes, such as our
-    families, stay of their class: they are rebuilt from their config.
-
-    Args:
-        layer: A `keras.layers.Layer`, or a `keras.Model`.
-        **changes: Entries of the config. A config without an entry is not given it.
-
-    Raises:
-        ValueError: A layer that does not tell its arguments.
-    """
-    return _copy_of(layer, changes, {})
-
-
-def _copy_of(layer, changes, copies):
-    if layer not in copies:  # which a nested model may share with the one around it
-        copies[layer] = _new(layer, changes, lambda inner: _copy_of(inner, changes, copies))
-    return copies[layer]
-
-
-def _new(layer, changes, copy):
-    if _is_made_of_layers(layer):
-        return keras.models.clone_model(layer, clone_function=copy)
-    if type(layer) is keras.layers.Lambda:  # which Keras copies by way of byte code, or not at all
-        config = {"name": layer.name, "dtype": layer.dtype_policy, **changes}
-        shape = layer._output_shape
-        return keras.layers.Lambda(layer.function, shape, layer.mask, layer.arguments, **config)
-    make = type(layer).from_config
-    if getattr(make, "__func__", None) is keras.layers.Wrapper.from_config.__func__:
-        make = functools.partial(_wrapped, type(layer), copy(layer.layer))
-    try:
-        config = layer.get_config()
-        return make({**config, **{key: changes[key] for key in changes.keys() & config.keys()}})
-    except (NotImplementedError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"the layer {layer.name} cannot be copied: {type(layer).__name__} needs a get_config "
-            "that gives the arguments of its constructor; the classes of layers among them must "
-            "be registered with Keras"
-        ) from error
-
-
-def _wrapped(wrapper, layer, config):
-    """What `Wrapper.from_config` does, for a layer that is there already."""
-    return wrapper(layer, **{key: value for key, value in config.items() if key != "layer"})
-
-
-def _is_made_of_layers(layer):
-    """Whether a layer is a model whose constructor is Keras's own, and so takes its layers."""
-    if not isinstance(layer, keras.Model):
-        return False
-    arguments = [*inspect.signature(type(layer).__init__).parameters]
-    return type(layer) is keras.Sequential or arguments[1:4] == ["inputs", "outputs", "name"]
 
 
 def copied(layer, *args, **kwargs):

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_sagan.models import named_generator
 from keras_sagan.sampling import latents
 from keras_sagan.sampling.inference import InferenceModel
 
@@ -18,7 +19,8 @@ def sample(generator, seeds, labels=None, truncation=1.0, batch_size=64):
     To draw more than once with a generator, or more pictures than memory holds: `Sampler`.
 
     Args:
-        generator: A generator, such as `keras_sagan.models.ResNetGenerator`.
+        generator: A generator, such as `keras_sagan.models.ResNetGenerator`, or of any other kind
+            that `GAN` takes.
         seeds: Integers, one a picture.
         labels: Integers, one a picture; None takes seed modulo the number of classes.
         truncation: Factor of the latents; 1 is as trained, smaller is safer and more alike.
@@ -41,7 +43,7 @@ class Sampler:
     its graph from call to call.
 
     Args:
-        generator: A generator, such as `keras_sagan.models.ResNetGenerator`.
+        generator: A generator, as of `sample`.
 
     Attributes:
         generator: That generator.
@@ -55,7 +57,8 @@ class Sampler:
 
     def __init__(self, generator):
         self.generator = generator
-        self._inference = InferenceModel(generator)
+        self._named = named_generator(generator)
+        self._inference = InferenceModel(self._named)
         plain = self._inference.model
         self._model = keras.Model(plain.input, to_uint8(plain.output))
         # Keras would use XLA, which TensorFlow needs more time with on CPUs, and JAX cannot
@@ -84,7 +87,7 @@ class Sampler:
             raise ValueError("there are no seeds to draw pictures of")
         if not isinstance(truncation, numbers.Real) or not math.isfinite(truncation):
             raise ValueError(f"truncation must be a finite number, got {truncation}")
-        labels = _checked_labels(self.generator, seeds, labels)
+        labels = _checked_labels(self._named, seeds, labels)
         return self._batches(seeds, labels, truncation, batch_size)
 
     def _batches(self, seeds, labels, truncation, batch_size):
@@ -94,7 +97,7 @@ class Sampler:
         for start in range(0, len(seeds), size):
             part = slice(start, start + size)
             inputs = generator_inputs(
-                self.generator, seeds[part], None if labels is None else labels[part], truncation
+                self._named, seeds[part], None if labels is None else labels[part], truncation
             )
             count = len(inputs["latent"])
             padded = {
@@ -105,7 +108,8 @@ class Sampler:
 
 
 def generator_inputs(generator, seeds, labels=None, truncation=1.0):
-    """Returns the inputs of a generator for seeds: see `sample`."""
+    """Returns the inputs of a generator for seeds, by "latent" and "label": see `sample`."""
+    generator = named_generator(generator)
     seeds = _checked_seeds(seeds)
     labels = _checked_labels(generator, seeds, labels)
     latent_dim = generator.input["latent"].shape[1]

@@ -1,9 +1,11 @@
 """Sampling with a GAN, and saving it."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
-from gans import dataset, make_gan, weights_of
+from gans import dataset, make_gan, tiny_gan, weights_of
 
 from keras_sagan import latents
 
@@ -66,3 +68,18 @@ def test_a_saved_gan_loads(trained_gan, tmp_path):
     np.testing.assert_array_equal(loaded.sample(range(4)), expected)
     loaded.fit(dataset(), steps_per_epoch=1, verbose=0)
     assert loaded.sample(range(4)).std() > 0
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="oneDNN is TensorFlow's")
+def test_compile_says_once_that_onednn_is_off(monkeypatch):
+    from keras_sagan.adversarial import tensorflow_step
+
+    tensorflow_step._say_that_onednn_is_off.cache_clear()
+    monkeypatch.setattr(tensorflow_step, "leaves_onednn_off", lambda: True)
+    monkeypatch.setattr(tensorflow_step, "has_only_cpus", lambda: False)
+    with warnings.catch_warnings(action="error"):
+        tiny_gan()
+        monkeypatch.setattr(tensorflow_step, "has_only_cpus", lambda: True)
+        with pytest.warns(UserWarning, match="TF_ENABLE_ONEDNN_OPTS=1 before"):
+            tiny_gan()
+        tiny_gan()
