@@ -1,11 +1,13 @@
 """Starts Keras and its backend for a program: fast on CPUs, fair on GPUs, and without noise."""
 
 import contextlib
+import json
 import os
 import platform
 import re
 import sys
 import time
+from pathlib import Path
 
 # What C++ writes before it knows of TF_CPP_MIN_LOG_LEVEL: information, which the level would hide;
 # plug-ins that register twice; and that a machine without a GPU has none.
@@ -29,15 +31,29 @@ def start_backend():
     if "tensorflow" not in sys.modules and platform.machine() in ("x86_64", "AMD64"):
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     with startup_lines_dropped():
-        # Keras imports it on JAX too, where it is installed: at the first seed or saved model.
-        with contextlib.suppress(ImportError), _hidden("jax", "matplotlib", "scipy"):
-            import tensorflow as tf
-        with _hidden("matplotlib"):
+        of_jax = ("jax", "scipy") if _backend() in (None, "tensorflow") else ()
+        with _hidden("matplotlib", *of_jax):
             import keras
-        if keras.config.backend() == "tensorflow":
-            # This looks for GPUs, and says if there are none.
-            for gpu in tf.config.list_physical_devices("GPU"):
-                tf.config.experimental.set_memory_growth(gpu, True)
+
+            # Keras imports it on JAX too, where it is installed: at the first seed or saved model.
+            with contextlib.suppress(ImportError):
+                import tensorflow as tf
+
+                if keras.config.backend() == "tensorflow":
+                    # This looks for GPUs, and says if there are none.
+                    for gpu in tf.config.list_physical_devices("GPU"):
+                        tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def _backend():
+    """The backend that Keras will take, or None if nobody chose; it tells only once it started."""
+    if "KERAS_BACKEND" in os.environ:
+        return os.environ["KERAS_BACKEND"]
+    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
+    try:
+        return json.loads((home / "keras.json").read_text("utf-8")).get("backend")
+    except (OSError, ValueError):  # as Keras does
+        return None
 
 
 @contextlib.contextmanager
