@@ -51,16 +51,8 @@ def run(options):
         raise InputError("--config is missing: name a config, such as configs/paired_shapes.yaml")
     if not options.resume:
         run_folder.check_new()
-
-    start_backend()
-    from keras_sagan.running import training
-    from keras_sagan.running.callbacks import NotFiniteError
-
     try:
-        outcome = training.train(config, options.run_dir, options.resume, options.strategy)
-    except NotFiniteError as error:
-        print(f"error: {error}; the last good checkpoint is kept", file=sys.stderr)
-        return 1
+        return _train(options, run_folder, config)
     except OSError as error:  # a full disk, or one that is gone
         if error.errno is None:  # not the system's
             raise
@@ -72,6 +64,22 @@ def run(options):
             "--resume",
             file=sys.stderr,
         )
+        return 1
+
+
+def _train(options, run_folder, config):
+    if options.resume:
+        run_folder.config()
+        with run_folder.training():  # or a line at once, instead of after the start of the backend
+            pass
+    start_backend()
+    from keras_sagan.running import training
+    from keras_sagan.running.callbacks import NotFiniteError
+
+    try:
+        outcome = training.train(config, options.run_dir, options.resume, options.strategy)
+    except NotFiniteError as error:
+        print(f"error: {error}; the last good checkpoint is kept", file=sys.stderr)
         return 1
     print(f"pictures: {outcome.sheets[0]}")
     for path in outcome.sheets[1:]:

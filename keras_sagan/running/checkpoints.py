@@ -43,14 +43,16 @@ def is_whole(path):
     Its checksum decides. Checkpoints of before these were written have none: there it is whether
     the file can be opened.
     """
-    if not path.is_file():
-        return False
     sums = path.with_name(_SUMS)
-    if not sums.exists():
-        return _opens(path)
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    return _line(found, path.name) in sums.read_text("utf-8", "replace").splitlines(keepends=True)
+    try:
+        if not sums.exists():
+            return _opens(path)
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        lines = sums.read_text("utf-8", "replace").splitlines(keepends=True)
+    except OSError:  # it is missing, or the disk cannot read it
+        return False
+    return _line(found, path.name) in lines
 
 
 def _line(checksum, name):
@@ -85,13 +87,13 @@ class _Memory(io.BytesIO):
 
 
 def _opens(path):
-    try:
-        if path.suffix == ".keras":
+    if path.suffix == ".keras":
+        try:
             with zipfile.ZipFile(path) as archive:
                 return archive.testzip() is None
-        import h5py
+        except zipfile.BadZipFile:
+            return False
+    import h5py
 
-        h5py.File(path).close()
-    except (OSError, zipfile.BadZipFile):
-        return False
+    h5py.File(path).close()  # or an OSError
     return True

@@ -17,6 +17,7 @@ import contextlib
 import csv
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 
 from keras_sagan.data.names import one_line
@@ -62,16 +63,17 @@ class Run:
             InputError: The folder already holds something, or cannot be written.
         """
         self.check_new()
-        folders = (self.checkpoints, self.samples, self.attention, self.logs)
-        was_there = self.path.exists()
+        made = [] if self.path.exists() else [self.path]
         try:
-            for folder in folders:
+            for folder in (self.checkpoints, self.samples, self.attention, self.logs):
                 folder.mkdir(parents=True)
+                made.append(folder)
             self.write_config(config)
         except OSError as error:
             # Or the same command would be refused when there is room.
-            for folder in folders if was_there else (self.path,):
-                shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):  # there is what another process made meanwhile
+                for folder in reversed(made):
+                    folder.rmdir()
             raise InputError(f"--run-dir {self.path}: {error.strerror}") from error
 
     def check_new(self):
@@ -255,7 +257,7 @@ class Run:
         path = self.checkpoint(step) / checkpoints.GENERATOR
         try:
             return keras.saving.load_model(path, compile=False, safe_mode=True)
-        except (ValueError, KeyError, OSError) as error:
+        except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
             text = " ".join(str(error).split())[:200]
             raise InputError(f"{path} is missing or damaged ({text})") from error
 

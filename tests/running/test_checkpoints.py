@@ -114,6 +114,8 @@ def test_training_goes_on_from_the_last_whole_checkpoint(run_copy):
 def test_pictures_are_of_the_last_whole_generator(run_copy, tmp_path):
     path = run_copy.checkpoint(6) / GENERATOR
     damage(path)
+    with pytest.raises(InputError, match="generator.keras is missing or damaged"):
+        run_copy.load_generator(step=6)
     warning = f"warning: {path}: missing or damaged; the checkpoint of step 3 is used\n"
     for out in ("x.png", "folder"):
         process = run_here(*SAMPLE, run_copy.path, "--count", 2, "--out", tmp_path / out)
@@ -174,3 +176,15 @@ def test_a_run_folder_that_does_not_fit_is_not_in_the_way_of_the_same_command(sm
         small_disk.empty()
         Run(folder).create(config)
         assert Run(folder).config() == config
+
+
+def test_what_another_process_makes_meanwhile_is_left_alone(tmp_path, monkeypatch):
+    """Two trainings start in one new folder, and this one comes a moment later."""
+    config = config_module.load(REPOSITORY / "configs/paired_shapes.yaml")
+    late = Run(tmp_path / "run")
+    monkeypatch.setattr(late, "check_new", lambda: None)
+    Run(tmp_path / "run").create(config)
+    before = contents(tmp_path)
+    with pytest.raises(InputError, match="File exists"):
+        late.create(config)
+    assert contents(tmp_path) == before

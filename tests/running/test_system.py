@@ -10,10 +10,10 @@ import types
 from fcntl import LOCK_EX, LOCK_NB, flock
 
 import pytest
-from programs import REPOSITORY, run, run_here, train_arguments
+from programs import REPOSITORY, run, train_arguments
 
 from keras_sagan.errors import InputError
-from keras_sagan.running import system
+from keras_sagan.running import system, training
 from keras_sagan.running.run_folder import Run
 
 HOLD = """
@@ -34,9 +34,12 @@ def test_a_second_training_in_a_run_folder_is_refused(trained_run):
     folder, _ = trained_run
     before = contents(folder)
     with Run(folder).training():
-        process = run_here("train.py", "--run-dir", folder, "--resume")
-        assert process.returncode == 2
-        assert process.stderr == f"error: {folder} is being trained by another process\n"
+        process = run("-X", "importtime", "train.py", "--run-dir", folder, "--resume")
+        assert process.returncode == 2 and " tensorflow\n" not in process.stderr
+        line = f"error: {folder} is being trained by another process"
+        assert line in process.stderr.splitlines()
+        with pytest.raises(InputError, match="is being trained"):  # if it came a moment earlier
+            training.train(Run(folder).config(), folder, resume=True)
         with Run(folder).exporting(overwrite=True):  # may go on meanwhile
             pass
     assert (folder / "export").is_dir()

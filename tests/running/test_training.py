@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 from programs import run, run_here, train_arguments
 from run_files import rows, weights
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from keras_sagan.running import config, training
 from keras_sagan.running.run_folder import Run
@@ -24,7 +25,16 @@ def test_a_run_folder_holds_what_is_promised(trained_run):
     ]
     assert [row["step"] for row in rows(folder)] == ["2", "4", "6"]
     assert float(rows(folder)[0]["images_per_second"]) > 0
-    assert list((folder / "logs").glob("events.out.tfevents.*"))
+    (events,) = (folder / "logs").glob("events.out.tfevents.*")
+    losses = {
+        event.step: value.tensor.float_val[0]
+        for event in EventFileLoader(str(events)).Load()
+        for value in event.summary.value
+        if value.tag == "generator_loss"
+    }
+    # Events have them in float32.
+    expected = {int(row["step"]): float(row["generator_loss"]) for row in rows(folder)}
+    assert losses == pytest.approx(expected, rel=1e-6)
     with Image.open(folder / "samples" / "00000006.png") as sheet:
         # 10 classes of 2 pictures, 32 pixels enlarged to 64, 2 pixels between.
         assert sheet.size == (2 * 66 - 2, 10 * 66 - 2)
