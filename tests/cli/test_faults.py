@@ -57,6 +57,7 @@ def test_an_export_to_a_full_disk(trained_run, small_disk, left):
     assert [path.name for path in (folder / "export").iterdir()] == ["old"]
 
 
+@pytest.mark.slow
 def test_no_start_waits_for_what_no_program_needs():
     code = "from keras_sagan.cli import quiet; quiet.start_backend()"
     process = run("-X", "importtime", "-c", code)
