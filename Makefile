@@ -4,6 +4,10 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 GO_ON = $(if $(wildcard runs/demo/config.yaml),--resume)
 
+# Of PyTorch its wheel for CPUs: the one that PyPI has for Linux brings gigabytes for GPUs.
+TORCH := $(if $(filter Linux,$(shell uname)),torch==2.13.0+cpu,torch>=2.13)
+TORCH_INDEX := https://download.pytorch.org/whl/cpu
+
 .PHONY: demo test test-all lint
 
 demo: $(INSTALLED)
@@ -31,4 +35,6 @@ $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --retries 1 --extra-index-url $(TORCH_INDEX) '$(TORCH)' \
+		|| echo "No wheel of PyTorch for CPUs is to be had here: its tests will be skipped."
 	touch $@

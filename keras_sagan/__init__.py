@@ -1,4 +1,4 @@
-"""Self-Attention GANs for Keras 3 on TensorFlow, and on JAX."""
+"""Self-Attention GANs for Keras 3 on TensorFlow, and on JAX and PyTorch."""
 
 import importlib
 import importlib.abc

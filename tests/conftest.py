@@ -11,6 +11,12 @@ import pytest
 from disks import mounted
 from programs import run, train_arguments
 
+if keras.config.backend() == "torch":
+    import torch
+
+    # NumPy takes no tensor that waits for a gradient: tests that want one say so.
+    torch.set_grad_enabled(False)
+
 # Tracing leaves very many objects, all of which are looked at each time: a tenth of the time.
 gc.set_threshold(100_000, 20, 100)
 gc.freeze()

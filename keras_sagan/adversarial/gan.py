@@ -17,8 +17,15 @@ from keras_sagan.sampling import latents
 
 if keras.config.backend() == "jax":
     from keras_sagan.adversarial.jax_step import Step
-else:
+elif keras.config.backend() == "torch":
+    from keras_sagan.adversarial.torch_step import Step
+elif keras.config.backend() == "tensorflow":
     from keras_sagan.adversarial.tensorflow_step import Step
+else:
+    raise ImportError(
+        "GAN trains on Keras's tensorflow, jax and torch backends, and this is "
+        f"{keras.config.backend()}: set KERAS_BACKEND before Keras is imported"
+    )
 
 
 @keras.saving.register_keras_serializable(package="keras_sagan")

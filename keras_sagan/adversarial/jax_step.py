@@ -10,7 +10,7 @@ import jax
 import keras
 from keras import ops
 
-from keras_sagan.adversarial.step import AdversarialStep, Part
+from keras_sagan.adversarial.step import AdversarialStep
 
 
 class Step(AdversarialStep):
@@ -74,10 +74,7 @@ class Step(AdversarialStep):
 
     def _move(self, averages, variables, shares):
         for average, variable, share in zip(averages, variables, shares, strict=True):
-            average.assign(average - share * (average - variable))
-
-    def _part_of(self, images, labels, updates):
-        return images, labels, Part(0, images.shape[0])
+            average.assign(average - share * (average - ops.cast(variable, average.dtype)))
 
     def _strategy_scope(self):
         return contextlib.nullcontext()

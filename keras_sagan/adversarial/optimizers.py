@@ -9,7 +9,8 @@ class Adam(keras.optimizers.Adam):
     """`keras.optimizers.Adam` that keeps no first moment where beta_1 is 0.
 
     There it is the gradient itself: the same steps for two thirds of the memory of weights and
-    moments. Arguments are those of `keras.optimizers.Adam`.
+    moments. The second moment is float32 there for weights of bfloat16 and float16 too: squares
+    of gradients are below what float16 has. Arguments are those of `keras.optimizers.Adam`.
 
     Example:
 
@@ -29,15 +30,20 @@ class Adam(keras.optimizers.Adam):
     def update_step(self, gradient, variable, learning_rate):
         if not self._follows_the_gradient():
             return super().update_step(gradient, variable, learning_rate)
-        rate, beta_2, steps = (
-            ops.cast(value, variable.dtype)
-            for value in (learning_rate, self.beta_2, self.iterations + 1)
-        )
-        gradient = ops.cast(gradient, variable.dtype)
         velocity = self._velocities[self._get_variable_index(variable)]
+        rate, beta_2, steps, gradient = (
+            ops.cast(value, velocity.dtype)
+            for value in (learning_rate, self.beta_2, self.iterations + 1, gradient)
+        )
         self.assign_add(velocity, (ops.square(gradient) - velocity) * (1 - beta_2))
         rate = rate * ops.sqrt(1 - ops.power(beta_2, steps))
-        self.assign_sub(variable, gradient * rate / (ops.sqrt(velocity) + self.epsilon))
+        step = gradient * rate / (ops.sqrt(velocity) + self.epsilon)
+        self.assign_sub(variable, ops.cast(step, variable.dtype))
+
+    def add_variable(self, shape, *args, dtype=None, **kwargs):
+        if dtype in ("bfloat16", "float16") and self._follows_the_gradient():
+            dtype = "float32"
+        return super().add_variable(shape, *args, dtype=dtype, **kwargs)
 
     def _follows_the_gradient(self):
         return self.beta_1 == 0 and not self.amsgrad

@@ -46,8 +46,6 @@ class AdversarialStep:
       gradient of the first of the scalars and logits that it returns, and returns them all;
     - `_input_gradient(function, inputs)`: the gradient of the sum of `function(inputs)`;
     - `_move(averages, variables, shares)`: moves each average by its share of the difference;
-    - `_part_of(images, labels, updates)`: what this replica has, never empty, and its `Part` of a
-      batch that is split into as many updates;
     - `_strategy_scope()`: the scope to create variables in;
     - `_synchronize()`: makes the values of variables those of the last step;
     - `jit_by_default`: what `compile` takes for `jit_compile` unless told.
@@ -70,6 +68,10 @@ class AdversarialStep:
         self._step.assign_add(1)
         self._images_seen.assign_add(of_replica.part.total)
         return self.get_metrics_result()
+
+    def _part_of(self, images, labels, updates):
+        """What this replica has, never empty, and its `Part` of a batch for so many updates."""
+        return images, labels, Part(0, ops.shape(images)[0])
 
     def _parts(self, values):
         """Images or labels for each update of the discriminator."""
@@ -247,7 +249,10 @@ class AdversarialStep:
             [variable for variable in model.variables if "float" in variable.dtype]
             for model in (self.ema_generator, self.named.generator)
         )
-        shares = [ops.cast(of_trained if v.trainable else of_others, v.dtype) for v in variables]
+        shares = [
+            ops.cast(of_trained if variable.trainable else of_others, average.dtype)
+            for average, variable in zip(averages, variables, strict=True)
+        ]
         self._move(averages, variables, shares)
 
 

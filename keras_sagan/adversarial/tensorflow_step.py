@@ -51,7 +51,7 @@ class Step(AdversarialStep):
         def move(average, variable, share):
             # The difference waits for the gradient; `momentum * average` would be computed when the
             # step begins, and kept.
-            average.assign_sub(share * (average - variable))
+            average.assign_sub(share * (average - tf.cast(variable, average.dtype)))
 
         def move_all(strategy, averages, variables, shares):
             for average, *others in zip(averages, variables, shares, strict=True):
@@ -63,9 +63,9 @@ class Step(AdversarialStep):
 
     def _part_of(self, images, labels, updates):
         replicas = self.distribute_strategy.num_replicas_in_sync
-        count = tf.shape(images)[0]
         if replicas == 1:
-            return images, labels, Part(0, count)
+            return super()._part_of(images, labels, updates)
+        count = tf.shape(images)[0]
         context = tf.distribute.get_replica_context()
         replica = context.replica_id_in_sync_group
         if images.shape[0] is not None:  # known, so all have as many

@@ -174,9 +174,7 @@ class DifferenceUpsampleConv2D(layers.Layer):
     def call(self, inputs):
         height, width = inputs.shape[1:3]
         center = self._upsample_rows(inputs, self.mean, self.rows)
-        center = ops.image.resize(
-            center + self.bias, (2 * height, 2 * width), interpolation="nearest"
-        )
+        center = _repeated(center + self.bias, (2 * height, 2 * width))
         sides = self._upsample_rows(_differences(inputs, 2), self.columns, self.corners)
         # Channels in pairs side by side are columns.
         sides = ops.reshape(sides, (-1, 2 * height, 2 * width + 2, self.filters))
@@ -184,7 +182,7 @@ class DifferenceUpsampleConv2D(layers.Layer):
 
     def _upsample_rows(self, x, mean, rows):
         height, width = x.shape[1:3]
-        center = ops.image.resize(_conv(x, mean), (2 * height, width), interpolation="nearest")
+        center = _repeated(_conv(x, mean), (2 * height, width))
         sides = _channels_to_rows(_conv(_differences(x, 1), rows), 2)
         return center + sides[:, 1:-1]
 
@@ -223,8 +221,12 @@ def _split(kernel):
 
 def _conv(x, kernel):
     """A "valid" convolution with the parts of a kernel."""
-    parts = [ops.conv(x, part) for part in kernel]
+    parts = [ops.conv(x, part, data_format="channels_last") for part in kernel]
     return parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=-1)
+
+
+def _repeated(x, size):
+    return ops.image.resize(x, size, interpolation="nearest", data_format="channels_last")
 
 
 def _bias(layer):
@@ -236,7 +238,7 @@ def _upsample(layer, precision, x, **kwargs):
     if not _doubles(layer):
         return copied(layer, x)
     # UpSampling2D repeats rows, then columns: four operations.
-    return ops.image.resize(x, (2 * x.shape[1], 2 * x.shape[2]), interpolation="nearest")
+    return _repeated(x, (2 * x.shape[1], 2 * x.shape[2]))
 
 
 @_rule(ClassScaleOffset)
@@ -254,6 +256,8 @@ def _self_attention(layer, precision, x, **kwargs):
 
 @_rule(UpsampleConv2D)
 def _upsample_conv(layer, precision, x, **kwargs):
+    if layer.data_format != "channels_last":
+        return copied(layer, x)
     if x.shape[1] <= _DIFFERENCES:
         weights = DifferenceUpsampleConv2D.weights_of(layer.kernel, _bias(layer))
         return with_weights(DifferenceUpsampleConv2D(layer.filters), weights, x)
@@ -317,4 +321,4 @@ def _differences(x, axis):
     kernel = np.tile(kernel[:, :, None, None], (1, 1, x.shape[-1], 1))
     pads = [(0, 0)] * 4
     pads[axis] = (1, 1)
-    return ops.depthwise_conv(ops.pad(x, pads), kernel)
+    return ops.depthwise_conv(ops.pad(x, pads), kernel, data_format="channels_last")

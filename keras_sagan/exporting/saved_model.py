@@ -21,9 +21,15 @@ def write_saved_model(generator, path):
 
 def _transposed(layer, *args, **kwargs):
     """The kernel of an up-convolution as it computes, instead of made anew at every call."""
-    if type(layer) is not UpsampleConv2D:
+    if type(layer) is not UpsampleConv2D or layer.data_format != "channels_last":
         return copied(layer, *args, **kwargs)
     conv = layers.Conv2DTranspose(
-        layer.filters, 4, 2, "same", use_bias=layer.use_bias, name=layer.name
+        layer.filters,
+        4,
+        2,
+        "same",
+        data_format="channels_last",
+        use_bias=layer.use_bias,
+        name=layer.name,
     )
     return with_weights(conv, [layer.transposed_kernel(), *layer.get_weights()[1:]], *args)

@@ -4,10 +4,11 @@ import keras
 from keras import ops
 
 from keras_sagan.layers.batch_norm import BatchNorm
+from keras_sagan.layers.feature_maps import FeatureMapLayer
 
 
 @keras.saving.register_keras_serializable(package="keras_sagan")
-class ConditionalBatchNorm(keras.layers.Layer):
+class ConditionalBatchNorm(FeatureMapLayer):
     """Batch normalisation whose gain (1 + embedding) and bias are looked up by class.
 
     Args:
@@ -16,7 +17,8 @@ class ConditionalBatchNorm(keras.layers.Layer):
         epsilon: Added to the variance.
         synchronized: Whether the statistics are taken over all replicas of a `tf.distribute`
             strategy. On JAX they always are over the whole batch.
-        **kwargs: Of `keras.layers.Layer`.
+        **kwargs: `data_format`, by default `keras.config.image_data_format()`; and those of
+            `keras.layers.Layer`.
 
     Call arguments:
         inputs: (batch, height, width, channels).
@@ -42,14 +44,17 @@ class ConditionalBatchNorm(keras.layers.Layer):
         self.synchronized = synchronized
 
     def build(self, inputs_shape, labels_shape=None):
-        channels = inputs_shape[-1]
+        axis = 1 if self.data_format == "channels_first" else -1
+        channels = inputs_shape[axis]
         self.norm = BatchNorm(
+            axis=axis,
             momentum=self.momentum,
             epsilon=self.epsilon,
             center=False,
             scale=False,
             synchronized=self.synchronized,
             dtype=self.dtype_policy,
+            trainable=self.trainable,
             name="norm",
         )
         self.norm.build(inputs_shape)
@@ -59,8 +64,7 @@ class ConditionalBatchNorm(keras.layers.Layer):
         self.bias = self.add_weight(name="bias", shape=shape, initializer="zeros")
 
     def call(self, inputs, labels, training=False):
-        gain = ops.take(self.gain, labels, axis=0)[:, None, None, :]
-        bias = ops.take(self.bias, labels, axis=0)[:, None, None, :]
+        gain, bias = (self._of_class(table, labels) for table in (self.gain, self.bias))
         if not self.norm.fuses(inputs, training):
             return self.norm(inputs, training=training) * (1 + gain) + bias
         from keras_sagan.layers.kernels.recompute import recomputed
@@ -73,6 +77,13 @@ class ConditionalBatchNorm(keras.layers.Layer):
         outputs, *statistics = recomputed(scaled, inputs, gain, bias)
         self.norm.move(*statistics)
         return outputs
+
+    def _of_class(self, table, labels):
+        """Rows of a table, shaped to go with the inputs."""
+        rows = ops.take(table, labels, axis=0)
+        if self.data_format == "channels_first":
+            return rows[:, :, None, None]
+        return rows[:, None, None, :]
 
     def get_config(self):
         config = super().get_config()

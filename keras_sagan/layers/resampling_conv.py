@@ -12,9 +12,15 @@ from keras import ops
 
 from keras_sagan.layers import kernels
 from keras_sagan.layers.convolution import add_bias
+from keras_sagan.layers.feature_maps import (
+    FeatureMapLayer,
+    channels_last_shape,
+    from_channels_last,
+    to_channels_last,
+)
 
 
-class _ResamplingConv2D(keras.layers.Layer):
+class _ResamplingConv2D(FeatureMapLayer):
     """A layer with a trained 3x3 kernel that computes with a 4x4 one."""
 
     def __init__(
@@ -32,9 +38,10 @@ class _ResamplingConv2D(keras.layers.Layer):
         self.bias_initializer = keras.initializers.get(bias_initializer)
 
     def build(self, input_shape):
+        channels = channels_last_shape(input_shape, self.data_format)[-1]
         self.kernel = self.add_weight(
             name="kernel",
-            shape=(3, 3, input_shape[-1], self.filters),
+            shape=(3, 3, channels, self.filters),
             initializer=self.kernel_initializer,
         )
         if self.use_bias:
@@ -52,8 +59,9 @@ class _ResamplingConv2D(keras.layers.Layer):
         )
         return config
 
-    def _add_bias(self, x):
-        return add_bias(x, self.bias) if self.use_bias else x
+    def _finished(self, x):
+        x = add_bias(x, self.bias) if self.use_bias else x
+        return from_channels_last(x, self.data_format)
 
 
 # Where a row of a 3x3 kernel goes in the 4x4 one: full convolution with (1, 1).
@@ -81,7 +89,8 @@ class UpsampleConv2D(_ResamplingConv2D):
         use_bias: Whether to add a bias.
         kernel_initializer: Of the 3x3 kernel.
         bias_initializer: Of the bias.
-        **kwargs: Of `keras.layers.Layer`.
+        **kwargs: `data_format`, by default `keras.config.image_data_format()`; and those of
+            `keras.layers.Layer`.
 
     Call arguments:
         inputs: (batch, height, width, channels). The output is
@@ -94,8 +103,8 @@ class UpsampleConv2D(_ResamplingConv2D):
     """
 
     def call(self, inputs, training=None):
-        outputs = kernels.conv_transpose(inputs, self.transposed_kernel(), 2, training)
-        return self._add_bias(outputs)
+        inputs = to_channels_last(inputs, self.data_format)
+        return self._finished(kernels.conv_transpose(inputs, self.transposed_kernel(), 2, training))
 
     def transposed_kernel(self):
         """Returns the kernel of the equal stride-2 `Conv2DTranspose`: (4, 4, filters, channels)."""
@@ -114,7 +123,8 @@ class DownsampleConv2D(_ResamplingConv2D):
         use_bias: Whether to add a bias.
         kernel_initializer: Of the 3x3 kernel.
         bias_initializer: Of the bias.
-        **kwargs: Of `keras.layers.Layer`.
+        **kwargs: `data_format`, by default `keras.config.image_data_format()`; and those of
+            `keras.layers.Layer`.
 
     Call arguments:
         inputs: (batch, height, width, channels), height and width even. The output is
@@ -130,10 +140,11 @@ class DownsampleConv2D(_ResamplingConv2D):
     """
 
     def call(self, inputs, training=None):
+        inputs = to_channels_last(inputs, self.data_format)
         height, width = inputs.shape[1:3]
         if any(size is not None and size % 2 for size in (height, width)):
             raise ValueError(
                 f"DownsampleConv2D needs an even height and width, got {height} x {width}"
             )
         kernel = _spread(self.kernel, 0.5 * _ROWS)
-        return self._add_bias(kernels.conv(inputs, kernel, 2, training))
+        return self._finished(kernels.conv(inputs, kernel, 2, training))

@@ -5,6 +5,12 @@ from keras import ops
 
 from keras_sagan.layers import kernels
 from keras_sagan.layers.convolution import Conv2D
+from keras_sagan.layers.feature_maps import (
+    FeatureMapLayer,
+    channels_last_shape,
+    from_channels_last,
+    to_channels_last,
+)
 from keras_sagan.layers.kernels.attention import dense_attention
 from keras_sagan.layers.spectral_norm import SpectralNorm
 
@@ -14,7 +20,7 @@ _BLOCK = 1 << 20
 
 
 @keras.saving.register_keras_serializable(package="keras_sagan")
-class SelfAttention2D(keras.layers.Layer):
+class SelfAttention2D(FeatureMapLayer):
     """Self-attention of SAGAN: `y = gamma * o + x`, with `gamma` a scalar that starts at 0.
 
     With queries `g(x)`, keys `f(x)` and values `h(x)`, all 1x1 convolutions, output location `j`
@@ -43,7 +49,8 @@ class SelfAttention2D(keras.layers.Layer):
             linear in the size of the map, at the price of computing the softmax once more for
             the gradient; or "auto" for blocks where the map of a picture has more than 2^20
             entries (1024 queries and keys). The numbers are the same.
-        **kwargs: Of `keras.layers.Layer`.
+        **kwargs: `data_format`, by default `keras.config.image_data_format()`; and those of
+            `keras.layers.Layer`.
 
     Call arguments:
         inputs: (batch, height, width, channels), any height and width.
@@ -98,6 +105,7 @@ class SelfAttention2D(keras.layers.Layer):
         self.query_block = query_block
 
     def build(self, input_shape):
+        input_shape = channels_last_shape(input_shape, self.data_format)
         channels = input_shape[-1]
         for argument in ("key_reduction", "value_reduction"):
             reduction = getattr(self, argument)
@@ -118,6 +126,7 @@ class SelfAttention2D(keras.layers.Layer):
         self.gamma = self.add_weight(name="gamma", shape=(), initializer="zeros")
 
     def call(self, inputs, return_attention=False):
+        inputs = to_channels_last(inputs, self.data_format)
         query = self._flatten(self.query(inputs))
         key = self._flatten(self._pool(self.key(inputs)))
         value = self._flatten(self._pool(self.value(inputs)))
@@ -128,16 +137,16 @@ class SelfAttention2D(keras.layers.Layer):
         attended = ops.reshape(attended, (*ops.shape(inputs)[:-1], value.shape[-1]))
         if self.output_projection:
             attended = self.output_conv(attended)
-        outputs = self.gamma * attended + inputs
+        outputs = from_channels_last(self.gamma * attended + inputs, self.data_format)
         return (outputs, attention) if return_attention else outputs
 
     def map_shape(self, input_shape):
         """Returns where an attention map lies: (height, width) of its queries and of its keys.
 
         Args:
-            input_shape: (batch, height, width, channels).
+            input_shape: (batch, height, width, channels), in the data format of the layer.
         """
-        height, width = input_shape[1:3]
+        _, height, width, _ = channels_last_shape(input_shape, self.data_format)
         return (height, width), (-(-height // self.pool_size), -(-width // self.pool_size))
 
     def get_config(self):
@@ -162,9 +171,17 @@ class SelfAttention2D(keras.layers.Layer):
         return kernels.attention(query, key, value, block)
 
     def _convolution(self, name, channels, input_shape):
-        layer = Conv2D(channels, 1, use_bias=self.use_bias, dtype=self.dtype_policy, name=name)
+        layer = Conv2D(
+            channels,
+            1,
+            use_bias=self.use_bias,
+            data_format="channels_last",
+            dtype=self.dtype_policy,
+            trainable=self.trainable,
+            name=name,
+        )
         if self.spectral_norm:
-            layer = SpectralNorm(layer)
+            layer = SpectralNorm(layer, trainable=self.trainable)
         layer.build(input_shape)
         return layer
 
@@ -172,7 +189,9 @@ class SelfAttention2D(keras.layers.Layer):
         if self.pool_size == 1:
             return x
         # "same" keeps the last row and column of an odd map; on even ones it is plain pooling.
-        return ops.max_pool(x, self.pool_size, strides=self.pool_size, padding="same")
+        return ops.max_pool(
+            x, self.pool_size, self.pool_size, padding="same", data_format="channels_last"
+        )
 
     def _flatten(self, x):
         batch, height, width, channels = ops.shape(x)

@@ -14,7 +14,14 @@ class SpectralNorm(keras.layers.Wrapper):
     channels, estimated by power iteration: with a stored unit vector `u`,
     `v = W u / |W u|`, `u = W' v / |W' v|`, `sigma = v' W u`. The variable that is trained stays
     the raw `W`, and the gradient flows through `sigma` (eq. 12 of the paper), with `u` and `v`
-    held constant. A call with `training=True` stores the new `u`; no other call changes state.
+    held constant. A call with `training=True` stores the new `u`, unless this layer or the wrapped
+    one is frozen (`trainable=False`); no other call changes state. All of it runs in float32, and
+    the kernel is then rounded to its dtype.
+
+    A kernel of zeros, which has no direction, is not divided: its `sigma` counts as 1, so that
+    the gradient is that of the wrapped layer by itself, and `u` stays as it is until there is a
+    direction. (Dividing by `sigma + epsilon` would be finite too, but its gradient 1 / epsilon
+    times as large.)
 
     (`keras.layers.SpectralNormalization` overwrites the kernel with its normalised value in the
     forward pass, which loses `W` and makes the gradient that of a projection.)
@@ -23,7 +30,7 @@ class SpectralNorm(keras.layers.Wrapper):
         layer: A layer with a `kernel` or `embeddings` variable: `Dense`, `Conv1D` to `Conv3D`,
             their transposed forms, `Embedding`, `UpsampleConv2D`, `DownsampleConv2D`.
         power_iterations: Power iterations a call, at least 1.
-        epsilon: Added to norms before dividing by them.
+        epsilon: Norms up to this count as 0.
         **kwargs: `name` (the wrapped layer's by default) and `trainable`.
 
     Call arguments:
@@ -74,7 +81,7 @@ class SpectralNorm(keras.layers.Wrapper):
         variable = self.kernel_variable()
         kernel = ops.convert_to_tensor(variable)
         sigma, u = self._sigma(kernel)
-        if training:
+        if training and self.trainable and variable.trainable:
             self.u.assign(u)
         others = [v for v in self.layer.variables if v is not variable]
         arguments = {"training": training} if self._takes_training else {}
@@ -83,7 +90,7 @@ class SpectralNorm(keras.layers.Wrapper):
             # The scope hides the raw value from the wrapped layer; the other variables are passed
             # along because values of an enclosing scope (JAX training) are not seen from inside.
             # For the same reason what the layer adds to the loss is handed on.
-            values = [(variable, kernel / sigma), *zip(others, values, strict=True)]
+            values = [(variable, _divided(kernel, sigma)), *zip(others, values, strict=True)]
             with keras.StatelessScope(state_mapping=values, collect_losses=True) as scope:
                 return self.layer(inputs, **arguments), *scope.losses
 
@@ -98,9 +105,9 @@ class SpectralNorm(keras.layers.Wrapper):
         return outputs
 
     def normalized_kernel(self):
-        """Returns `W / sigma(W)`, in the shape of the kernel, float32."""
+        """Returns `W / sigma(W)`, in the shape and dtype of the kernel."""
         kernel = ops.convert_to_tensor(self.kernel_variable())
-        return kernel / self._sigma(kernel)[0]
+        return _divided(kernel, self._sigma(kernel)[0])
 
     def get_config(self):
         config = super().get_config()
@@ -128,15 +135,23 @@ class SpectralNorm(keras.layers.Wrapper):
 
     def _sigma(self, kernel):
         """Returns sigma and the vector `u` after the power iterations."""
-        matrix = ops.swapaxes(kernel, self._channel_axis(), -1)
+        matrix = ops.swapaxes(ops.cast(kernel, "float32"), self._channel_axis(), -1)
         matrix = ops.reshape(matrix, (-1, matrix.shape[-1]))
         constant = ops.stop_gradient(matrix)
         u = ops.convert_to_tensor(self.u)
         for _ in range(self.power_iterations):
-            v = self._unit(ops.matmul(u, ops.transpose(constant)))
-            u = self._unit(ops.matmul(v, constant))
+            v = self._unit(ops.matmul(u, ops.transpose(constant)), 0.0)
+            u = self._unit(ops.matmul(v, constant), u)
         sigma = ops.sum(ops.matmul(v, matrix) * u)
-        return sigma, u
+        return ops.where(sigma > self.epsilon, sigma, 1.0), u
 
-    def _unit(self, x):
-        return x / (ops.sqrt(ops.sum(ops.square(x))) + self.epsilon)
+    def _unit(self, x, otherwise):
+        """The unit vector of a direction; `otherwise` where there is none."""
+        norm = ops.sqrt(ops.sum(ops.square(x)))
+        return ops.where(norm > self.epsilon, x / ops.maximum(norm, self.epsilon), otherwise)
+
+
+def _divided(kernel, sigma):
+    # Not sigma rounded to float16, which may be 0.
+    dtype = keras.backend.result_type(kernel.dtype, "float32")
+    return ops.cast(ops.cast(kernel, dtype) / ops.cast(sigma, dtype), kernel.dtype)

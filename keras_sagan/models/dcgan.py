@@ -9,6 +9,7 @@ from keras import layers, ops
 
 from keras_sagan.layers import Conv2D, Conv2DTranspose, SelfAttention2D
 from keras_sagan.models import family
+from keras_sagan.models.family import CHANNELS_LAST
 
 # Channels of the 4x4 map and after each doubling, in multiples of the width; the last doubling
 # gives the picture.
@@ -32,6 +33,7 @@ def _attention(size):
         output_projection=False,
         use_bias=True,
         spectral_norm=False,
+        **CHANNELS_LAST,
         name=f"attention{size}",
     )
 
@@ -88,10 +90,10 @@ class DCGANGenerator(family.Family):
             return x
 
         x = layers.Reshape((1, 1, latent_dim))(inputs["latent"])
-        x = stage(x, Conv2DTranspose(first, 4, 1, "valid", name="conv4"), 4)
+        x = stage(x, Conv2DTranspose(first, 4, 1, "valid", **CHANNELS_LAST, name="conv4"), 4)
         for channels, size in zip(stages, sizes[1:], strict=True):
-            x = stage(x, Conv2DTranspose(channels, 4, name=f"conv{size}"), size)
-        x = Conv2DTranspose(3, 4, name="to_rgb")(x)
+            x = stage(x, Conv2DTranspose(channels, 4, **CHANNELS_LAST, name=f"conv{size}"), size)
+        x = Conv2DTranspose(3, 4, **CHANNELS_LAST, name="to_rgb")(x)
         arguments = {
             "image_size": image_size,
             "num_classes": num_classes,
@@ -144,15 +146,17 @@ class DCGANDiscriminator(family.Family):
 
         x = inputs["image"]
         for channels, size in zip(stages, sizes, strict=True):
-            conv = Conv2D(channels, 4, 2, name=f"conv{size}")
+            conv = Conv2D(channels, 4, 2, **CHANNELS_LAST, name=f"conv{size}")
             x = family.spectrally_normalized(conv, spectral_norm)(x)
             x = layers.LeakyReLU(0.1)(x)
             if size in attention:
                 x = _attention(size)(x)
         x = ops.cast(x, "float32")  # see family.projection_logits
-        logits = layers.Conv2D(1, 4, dtype="float32", name="to_logits")(x)
+        logits = Conv2D(1, 4, padding="valid", **CHANNELS_LAST, dtype="float32", name="to_logits")(
+            x
+        )
         logits = family.projection_logits(
-            layers.Flatten(dtype="float32")(logits),
+            layers.Flatten(**CHANNELS_LAST, dtype="float32")(logits),
             ops.sum(x, axis=(1, 2)),
             inputs.get("label"),
             num_classes,

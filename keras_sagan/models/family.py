@@ -5,6 +5,9 @@ from keras import layers, ops
 
 from keras_sagan.layers import BatchNorm, ConditionalBatchNorm, SpectralNorm
 
+# Pictures and maps are (batch, height, width, channels), whatever `keras.config` says.
+CHANNELS_LAST = {"data_format": "channels_last"}
+
 
 class Family(keras.Model):
     """A functional model that is rebuilt from its constructor arguments."""
@@ -58,7 +61,9 @@ def spectrally_normalized(layer, enabled):
 def batch_norm(x, labels, num_classes, synchronized, name):
     """Batch normalisation, by class where there are classes."""
     if num_classes:
-        norm = ConditionalBatchNorm(num_classes, synchronized=synchronized, name=name)
+        norm = ConditionalBatchNorm(
+            num_classes, synchronized=synchronized, **CHANNELS_LAST, name=name
+        )
         return norm(x, labels=labels)
     return BatchNorm(synchronized=synchronized, name=name)(x)
 

@@ -9,6 +9,7 @@ from keras import layers, ops
 
 from keras_sagan.layers import BatchNorm, Conv2D, DownsampleConv2D, SelfAttention2D, UpsampleConv2D
 from keras_sagan.models import family
+from keras_sagan.models.family import CHANNELS_LAST
 
 # Channels after the dense layer (a 4x4 map), then after each block, in multiples of the width.
 # Every generator block doubles the size.
@@ -83,12 +84,12 @@ class ResNetGenerator(family.Family):
 
         def up_block(x, channels, name):
             # A 1x1 convolution commutes with upsampling, so it runs at the low resolution.
-            shortcut = conv(Conv2D(channels, 1, name=f"{name}_shortcut"))(x)
-            shortcut = layers.UpSampling2D(name=f"{name}_up")(shortcut)
+            shortcut = conv(Conv2D(channels, 1, **CHANNELS_LAST, name=f"{name}_shortcut"))(x)
+            shortcut = layers.UpSampling2D(**CHANNELS_LAST, name=f"{name}_up")(shortcut)
             x = norm_relu(x, f"{name}_norm1")
-            x = conv(UpsampleConv2D(channels, name=f"{name}_conv1"))(x)
+            x = conv(UpsampleConv2D(channels, **CHANNELS_LAST, name=f"{name}_conv1"))(x)
             x = norm_relu(x, f"{name}_norm2")
-            x = conv(Conv2D(channels, 3, name=f"{name}_conv2"))(x)
+            x = conv(Conv2D(channels, 3, **CHANNELS_LAST, name=f"{name}_conv2"))(x)
             return layers.Add(name=name)([x, shortcut])
 
         x = conv(layers.Dense(first * 4 * 4, name="dense"))(inputs["latent"])
@@ -97,10 +98,12 @@ class ResNetGenerator(family.Family):
             size = 2 * x.shape[1]
             x = up_block(x, channels, f"block{size}")
             if size in attention:
-                x = SelfAttention2D(spectral_norm=spectral_norm, name=f"attention{size}")(x)
+                x = SelfAttention2D(
+                    spectral_norm=spectral_norm, **CHANNELS_LAST, name=f"attention{size}"
+                )(x)
         x = BatchNorm(synchronized=synchronized, name="norm")(x)
         x = layers.ReLU()(x)
-        x = conv(Conv2D(3, 3, name="to_rgb"))(x)
+        x = conv(Conv2D(3, 3, **CHANNELS_LAST, name="to_rgb"))(x)
         arguments = {
             "image_size": image_size,
             "num_classes": num_classes,
@@ -158,17 +161,23 @@ class ResNetDiscriminator(family.Family):
 
         def down_block(x, channels, downsample, first, name):
             # A 1x1 convolution commutes with pooling, so it runs at the low resolution.
-            shortcut = layers.AveragePooling2D(2, name=f"{name}_down")(x) if downsample else x
+            shortcut = (
+                layers.AveragePooling2D(2, **CHANNELS_LAST, name=f"{name}_down")(x)
+                if downsample
+                else x
+            )
             if downsample or x.shape[-1] != channels:
-                shortcut = conv(Conv2D(channels, 1, name=f"{name}_shortcut"))(shortcut)
+                shortcut = conv(Conv2D(channels, 1, **CHANNELS_LAST, name=f"{name}_shortcut"))(
+                    shortcut
+                )
             if not first:  # the first block sees the image, which has no activation
                 x = layers.ReLU()(x)
-            x = conv(Conv2D(channels, 3, name=f"{name}_conv1"))(x)
+            x = conv(Conv2D(channels, 3, **CHANNELS_LAST, name=f"{name}_conv1"))(x)
             x = layers.ReLU()(x)
             second = (
-                DownsampleConv2D(channels, name=f"{name}_conv2")
+                DownsampleConv2D(channels, **CHANNELS_LAST, name=f"{name}_conv2")
                 if downsample
-                else Conv2D(channels, 3, name=f"{name}_conv2")
+                else Conv2D(channels, 3, **CHANNELS_LAST, name=f"{name}_conv2")
             )
             return layers.Add(name=name)([conv(second)(x), shortcut])
 
@@ -178,7 +187,9 @@ class ResNetDiscriminator(family.Family):
             x = down_block(x, width * multiple, i < halvings, i == 0, f"block{i + 1}")
             size = x.shape[1]
             if size in attention and size not in attended:
-                x = SelfAttention2D(spectral_norm=spectral_norm, name=f"attention{size}")(x)
+                x = SelfAttention2D(
+                    spectral_norm=spectral_norm, **CHANNELS_LAST, name=f"attention{size}"
+                )(x)
                 attended.add(size)
         x = ops.cast(layers.ReLU()(x), "float32")  # see family.projection_logits
         features = ops.sum(x, axis=(1, 2))

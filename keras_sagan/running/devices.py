@@ -8,6 +8,8 @@ import platform
 import shutil
 import sys
 
+from keras_sagan.errors import InputError
+
 STRATEGIES = ("auto", "default", "mirrored")
 
 
@@ -39,17 +41,32 @@ def choose_devices(strategy="auto"):
     """Returns the `Devices` of this machine that training uses.
 
     They are those of a `tf.distribute.MirroredStrategy` on TensorFlow, and of a
-    `keras.distribution.DataParallel` on JAX. Where TensorFlow does not see an NVIDIA GPU that the
-    machine has, standard error says what to install. (JAX says so itself.)
+    `keras.distribution.DataParallel` on JAX; on PyTorch there is one. Where TensorFlow does not see
+    an NVIDIA GPU that the machine has, standard error says what to install. (JAX says so itself.)
 
     Args:
         strategy: "default" is one device; "mirrored" is all (GPUs, on JAX TPUs too; else CPUs);
             "auto" is "mirrored" where there is more than one GPU or TPU.
+
+    Raises:
+        InputError: "mirrored" on PyTorch.
     """
     import keras
 
-    of_backend = _of_tensorflow if keras.config.backend() == "tensorflow" else _of_jax
-    return of_backend(strategy)
+    of_backend = {"tensorflow": _of_tensorflow, "jax": _of_jax, "torch": _of_torch}
+    return of_backend[keras.config.backend()](strategy)
+
+
+def _of_torch(strategy):
+    import torch
+
+    if strategy == "mirrored":
+        raise InputError(
+            "a run on PyTorch has one device: give --strategy default, or set "
+            "KERAS_BACKEND=tensorflow or jax"
+        )
+    on_gpu = torch.cuda.is_available()
+    return Devices((torch.cuda.get_device_name() if on_gpu else processor_name(),))
 
 
 def _of_jax(strategy):

@@ -111,6 +111,10 @@ def _make_deterministic():
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
+    elif keras.config.backend() == "torch":
+        import torch
+
+        torch.use_deterministic_algorithms(True, warn_only=True)
     else:
         # Read when JAX starts its devices. CPUs and TPUs need nothing.
         flags = os.environ.get("XLA_FLAGS", "")

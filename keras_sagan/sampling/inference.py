@@ -105,6 +105,8 @@ def _self_attention(model, layer, x, **kwargs):
 
 @_rule(ConditionalBatchNorm)
 def _conditional_batch_norm(model, layer, *args, **kwargs):
+    if layer.data_format != "channels_last":
+        return _copy(model, layer, *args, **kwargs)
     copy = ClassScaleOffset(layer.num_classes, name=layer.name)
     return model.call(copy, lambda: _scales_and_offsets(layer), *args, **kwargs)
 
@@ -236,7 +238,8 @@ def _plain_weights(layer):
     if not isinstance(layer, SpectralNorm):
         return layer.get_weights()
     kernel = layer.kernel_variable()
-    return [layer.normalized_kernel() if v is kernel else v for v in layer.layer.weights]
+    kernel_now = ops.convert_to_numpy(layer.normalized_kernel())
+    return [kernel_now if v is kernel else v for v in layer.layer.weights]
 
 
 def _scales_and_offsets(layer):

@@ -1,8 +1,8 @@
 """Program of test_backends.py: trains on the backend of the environment; prints JSON.
 
-Its arguments are a family and a folder that programs on both backends share. The first leaves the
+Its arguments are a family and a folder that programs on all backends share. The first leaves the
 weights to start from in the folder, and each leaves where 20 steps took it. Three steps follow;
-then three from where the other backend got, if it is there.
+then three from where each other backend got that is there.
 """
 
 import json
@@ -43,14 +43,15 @@ def means(generator):
 
 results = {"first": fit(20)}
 ours = keras.config.backend()
-(other,) = {"tensorflow", "jax"} - {ours}
 gan.save_weights(folder / f"{ours}.weights.h5")
 gan.sampler.save(folder / f"{ours}.keras")
 results["sample"] = means(gan.sampler)
 results["onward"] = fit(3)
-if (folder / f"{other}.keras").exists():
+for other in ("tensorflow", "jax", "torch"):
+    if other == ours or not (folder / f"{other}.keras").exists():
+        continue
     gan.load_weights(folder / f"{other}.weights.h5")
     assert gan.step == 20
-    results["onward_of_other"] = fit(3)
-    results["sample_of_other"] = means(keras.saving.load_model(folder / f"{other}.keras"))
+    results[f"onward_of_{other}"] = fit(3)
+    results[f"sample_of_{other}"] = means(keras.saving.load_model(folder / f"{other}.keras"))
 print(json.dumps(results))

@@ -1,3 +1,4 @@
+import importlib.util
 import json
 
 import numpy as np
@@ -7,12 +8,20 @@ from programs import JAX, REPOSITORY, run, run_here, train_arguments
 
 from keras_sagan.running.run_folder import Run
 
+ENVIRONMENTS = {"tensorflow": {}, "jax": JAX, "torch": {"KERAS_BACKEND": "torch"}}
 # Of the tests of training: one of each thing that a backend does in its own way.
 TRAINING = (
     "follow_the_rule or discriminator_steps or mixed_bfloat16 or update[wasserstein] or "
     "gradient_penalty or cannot_be_split or several_steps or any_layers or regularizers or fakes "
-    "or any_kind or held_out or rates_sets or goes_on_training"
+    "or any_kind or held_out or rates_sets or goes_on_training or policies or adam_moves "
+    "or keras_says or named_before_anything or no_other_class or last_batch_of"
 )
+
+
+WITH_TORCH = pytest.mark.skipif(
+    not importlib.util.find_spec("torch"), reason="PyTorch is not installed"
+)
+BACKENDS = ["jax", pytest.param("torch", marks=WITH_TORCH)]
 
 
 @pytest.mark.parametrize(
@@ -25,16 +34,17 @@ TRAINING = (
     ],
     ids=["layers", "models", "data", "training"],
 )
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.slow
-def test_the_tests_pass_on_jax_as_they_are(tests):
-    process = run("-m", "pytest", "-q", *tests, env=JAX)
+def test_the_tests_pass_on_other_backends_as_they_are(backend, tests):
+    process = run("-m", "pytest", "-q", *tests, env=ENVIRONMENTS[backend])
     assert process.returncode == 0, process.stdout + process.stderr
     assert "passed" in process.stdout
 
 
 def fit(backend, *arguments):
     program = REPOSITORY / "tests/adversarial/backend_fit.py"
-    process = run(program, *arguments, env=JAX if backend == "jax" else {})
+    process = run(program, *arguments, env=ENVIRONMENTS[backend])
     assert process.returncode == 0, process.stderr
     return json.loads(process.stdout.splitlines()[-1])
 
@@ -46,22 +56,49 @@ def check_same_history(found, expected, tolerance):
 
 
 @pytest.mark.parametrize("family", ["dcgan", "resnet"])
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.slow
-def test_backends_agree_and_load_what_the_other_wrote(tmp_path, family):
+def test_backends_agree_and_load_what_the_other_wrote(tmp_path, backend, family):
     """From the same weights on the same batches, at a tenth of the paper's rates.
 
     At the rates themselves training is chaotic: weights that differ by 1e-6 give DCGAN losses that
     are mostly 5e-6 apart after 20 steps and sometimes 1e-3, and the ResNet ends up 6e-3 apart.
     """
     tensorflow = fit("tensorflow", family, tmp_path)
-    jax = fit("jax", family, tmp_path)
-    check_same_history(jax["first"], tensorflow["first"], 1e-3)
-    check_same_history(jax["onward_of_other"], tensorflow["onward"], 1e-4)
-    np.testing.assert_allclose(jax["sample_of_other"], tensorflow["sample"], atol=0.01)
+    other = fit(backend, family, tmp_path)
+    check_same_history(other["first"], tensorflow["first"], 1e-3)
+    check_same_history(other["onward_of_tensorflow"], tensorflow["onward"], 1e-4)
+    np.testing.assert_allclose(other["sample_of_tensorflow"], tensorflow["sample"], atol=0.01)
     if family == "dcgan":
         tensorflow = fit("tensorflow", family, tmp_path)
-        check_same_history(tensorflow["onward_of_other"], jax["onward"], 1e-4)
-        np.testing.assert_allclose(tensorflow["sample_of_other"], jax["sample"], atol=0.01)
+        check_same_history(tensorflow[f"onward_of_{backend}"], other["onward"], 1e-4)
+        np.testing.assert_allclose(tensorflow[f"sample_of_{backend}"], other["sample"], atol=0.01)
+
+
+def test_a_backend_that_cannot_train_is_named():
+    process = run("-c", "import keras_sagan; keras_sagan.GAN", env={"KERAS_BACKEND": "numpy"})
+    assert process.stderr.splitlines()[-1] == (
+        "ImportError: GAN trains on Keras's tensorflow, jax and torch backends, and this is numpy: "
+        "set KERAS_BACKEND before Keras is imported"
+    )
+
+
+@WITH_TORCH
+@pytest.mark.slow
+def test_programs_run_on_torch(tmp_path):
+    environment, folder = ENVIRONMENTS["torch"], tmp_path / "run"
+    process = run(*train_arguments(folder), "--strategy", "mirrored", env=environment)
+    assert process.returncode == 2 and not folder.exists()
+    assert process.stderr.startswith("error: a run on PyTorch has one device")
+    process = run(*train_arguments(folder, "train.steps=3"), env=environment)
+    assert process.returncode == 0, process.stderr
+    arguments = ("train.py", "--run-dir", folder, "--resume", "--set", "train.steps=4")
+    process = run(*arguments, env=environment)
+    assert process.returncode == 0, process.stderr
+    assert Run(folder).last_step() == 4
+    on_torch = draw(folder, tmp_path / "torch.png", run, env=environment)
+    on_tensorflow = draw(folder, tmp_path / "tensorflow.png", run_here)
+    assert np.abs(on_torch - on_tensorflow).max() <= 1
 
 
 @pytest.fixture

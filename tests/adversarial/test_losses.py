@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from keras import ops
 
 from keras_sagan.adversarial import losses
 
@@ -35,8 +36,11 @@ EXPECTED = {
 @pytest.mark.parametrize("name", losses.LOSSES)
 def test_equals_the_paper(name):
     loss = losses.get(name)
-    real = REAL if loss.relativistic else None
-    values = float(loss.discriminator(REAL, FAKE)), float(loss.generator(real, FAKE))
+    real, fake = (ops.convert_to_tensor(logits) for logits in (REAL, FAKE))
+    values = (
+        float(loss.discriminator(real, fake)),
+        float(loss.generator(real if loss.relativistic else None, fake)),
+    )
     expected = EXPECTED[name](REAL.astype("float64"), FAKE.astype("float64"))
     np.testing.assert_allclose(values, expected, rtol=1e-5)  # float32 means of 16 numbers
 

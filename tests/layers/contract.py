@@ -5,31 +5,33 @@ import numpy as np
 
 
 def check_layer(make_layer, inputs, tmp_path, tolerance, **call_arguments):
-    """Checks both mixed policies and saving.
+    """Checks the policies of bfloat16 and float16, mixed and pure, and saving.
 
     Args:
         make_layer: Makes the layer, given keyword arguments of `keras.layers.Layer`.
         inputs: Array of the first call argument.
         tmp_path: Folder to save to.
-        tolerance: Largest difference between float32 and mixed precision, relative to the
+        tolerance: Largest difference between float32 and float16, relative to the
             largest output.
         **call_arguments: Other call arguments, arrays or constants.
     """
     layer = make_layer()
     expected = np.asarray(layer(inputs, **call_arguments))
-    for policy, factor in (("mixed_bfloat16", 8), ("mixed_float16", 1)):
-        keras.config.set_dtype_policy(policy)
-        mixed = make_layer()
-        outputs = mixed(inputs, **call_arguments)
-        mixed.set_weights(layer.get_weights())
-        outputs = mixed(inputs, **call_arguments)
-        assert keras.backend.standardize_dtype(outputs.dtype) == policy.removeprefix("mixed_")
-        assert {v.dtype for v in mixed.trainable_variables} <= {"float32"}
-        outputs = np.asarray(keras.ops.cast(outputs, "float32"))
-        # bfloat16 keeps 8 bits of the mantissa, float16 11: 8 times the rounding error.
-        error = np.abs(outputs - expected).max() / np.abs(expected).max()
-        assert error < factor * tolerance, policy
-        keras.config.set_dtype_policy("float32")
+    # bfloat16 keeps 8 bits of the mantissa, float16 11: 8 times the rounding error.
+    for dtype, factor in (("bfloat16", 8), ("float16", 1)):
+        for policy in (f"mixed_{dtype}", dtype):
+            keras.config.set_dtype_policy(policy)
+            other = make_layer()
+            outputs = other(inputs, **call_arguments)
+            other.set_weights(layer.get_weights())
+            outputs = other(inputs, **call_arguments)
+            assert keras.backend.standardize_dtype(outputs.dtype) == dtype
+            stored = "float32" if policy.startswith("mixed") else dtype
+            assert {v.dtype for v in other.trainable_variables} <= {stored}
+            outputs = np.asarray(keras.ops.cast(outputs, "float32"))
+            error = np.abs(outputs - expected).max() / np.abs(expected).max()
+            assert error < factor * tolerance, policy
+            keras.config.set_dtype_policy("float32")
 
     tensors = {
         name: keras.Input(value.shape[1:], dtype=value.dtype, name=name)

@@ -47,6 +47,19 @@ def test_starts_as_plain_normalisation():
     assert outputs.std() == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.parametrize("when", ["by an argument", "before", "after"])
+def test_a_frozen_layer_uses_and_keeps_its_statistics(when):
+    layer = ConditionalBatchNorm(3, trainable=when != "by an argument")
+    if when == "after":
+        layer.build(X.shape)
+    layer.trainable = False
+    layer(X, labels=LABELS, training=True)
+    for values, expected in zip(layer.norm.get_weights(), (0.0, 1.0), strict=True):
+        np.testing.assert_array_equal(values, np.full(6, expected))
+    outputs = np.asarray(layer(X, labels=LABELS, training=True))
+    np.testing.assert_allclose(outputs, X / np.sqrt(1 + 1e-5), rtol=1e-5)
+
+
 def test_contract(tmp_path):
     weights = with_gains().get_weights()
 

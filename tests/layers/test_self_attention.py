@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from derivatives import gradients_of
 from layers.contract import check_layer
 
 from keras_sagan.layers import SelfAttention2D, SpectralNorm, kernels, self_attention
@@ -192,23 +193,6 @@ def evaluation(block):
     return lambda q, k, v: kernels.attention(q, k, v, block)
 
 
-def gradients_of(function, tensors):
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.jit(jax.grad(function, argnums=tuple(range(len(tensors)))))(*tensors)
-    import tensorflow as tf
-
-    @tf.function
-    def gradients():
-        with tf.GradientTape() as tape:
-            tape.watch(tensors)
-            value = function(*tensors)
-        return tape.gradient(value, tensors)
-
-    return gradients()
-
-
 @pytest.mark.parametrize("block", [None, 5])
 def test_second_derivatives(block):
     # Of the squared norm of the gradient, as in a gradient penalty, by differences in float64.
@@ -235,28 +219,10 @@ def test_second_derivatives(block):
 
 
 def penalty_gradients(function, tensors):
-    if keras.backend.backend() == "jax":
-        import jax
+    def penalty(*tensors):
+        return sum(keras.ops.sum(keras.ops.square(g)) for g in gradients_of(function, tensors))
 
-        def penalty(*tensors):
-            gradients = jax.grad(function, argnums=(0, 1, 2))(*tensors)
-            return sum(keras.ops.sum(keras.ops.square(g)) for g in gradients)
-
-        return jax.grad(penalty, argnums=(0, 1, 2))(*tensors)
-    import tensorflow as tf
-
-    @tf.function
-    def gradients():
-        with tf.GradientTape() as outer:
-            outer.watch(tensors)
-            with tf.GradientTape() as inner:
-                inner.watch(tensors)
-                value = function(*tensors)
-            first = inner.gradient(value, tensors)
-            penalty = tf.add_n([tf.reduce_sum(tf.square(g)) for g in first])
-        return outer.gradient(penalty, tensors)
-
-    return gradients()
+    return gradients_of(penalty, tensors)
 
 
 def test_auto_takes_blocks_where_the_map_is_large(monkeypatch):

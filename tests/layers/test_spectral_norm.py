@@ -1,10 +1,17 @@
 import keras
 import numpy as np
 import pytest
+from derivatives import gradients_of
 from keras import layers, ops
 from layers.contract import check_layer
 
-from keras_sagan.layers import DownsampleConv2D, SpectralNorm, UpsampleConv2D, kernels
+from keras_sagan.layers import (
+    DownsampleConv2D,
+    SelfAttention2D,
+    SpectralNorm,
+    UpsampleConv2D,
+    kernels,
+)
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(2, 8, 8, 6)).astype("float32")
@@ -130,21 +137,15 @@ def test_gradient_flows_through_sigma():
 
 def gradient_of(layer, x, target):
     """Gradient of the squared error with respect to the raw kernel, on the active backend."""
-    kernel = layer.layer.kernel
-    if keras.backend.backend() == "jax":
-        import jax
+    target = ops.convert_to_tensor(target)
+    kernel = layer.kernel_variable() if isinstance(layer, SpectralNorm) else layer.weights[0]
+    state = [(v, ops.convert_to_tensor(v)) for v in layer.variables if v is not kernel]
 
-        def loss(value):
-            state = [(v, v.value) for v in layer.variables if v is not kernel]
-            with keras.StatelessScope([(kernel, value), *state]):
-                return ops.sum(ops.square(layer(x) - target))
+    def loss(value):
+        with keras.StatelessScope([(kernel, value), *state]):
+            return ops.sum(ops.square(layer(x) - target))
 
-        return np.asarray(jax.grad(loss)(kernel.value))
-    import tensorflow as tf
-
-    with tf.GradientTape() as tape:
-        value = ops.sum(ops.square(layer(x) - target))
-    return np.asarray(tape.gradient(value, kernel.value))
+    return np.asarray(gradients_of(loss, [ops.convert_to_tensor(kernel)])[0])
 
 
 def test_the_plain_layer_with_the_normalized_kernel_is_the_same(case):
@@ -173,6 +174,77 @@ def test_u_and_sigma_stay_float32_under_mixed_precision():
     kernel = np.asarray(layer.normalized_kernel(), np.float64)
     # bfloat16 arithmetic would be off by 4e-3.
     assert np.linalg.svd(kernel, compute_uv=False)[0] == pytest.approx(1, abs=1e-4)
+
+
+def test_a_kernel_of_zeros_computes_and_learns_as_without_the_layer(case):
+    make, inputs, axis = case
+    layer, plain = SpectralNorm(make()), make()
+    for each in (layer, plain):
+        each.build(inputs.shape)
+    bias = [RNG.normal(size=w.shape) for w in plain.get_weights()[1:]]
+    plain.set_weights([np.zeros(plain.weights[0].shape), *bias])
+    layer.layer.set_weights(plain.get_weights())
+    u = np.asarray(layer.u)
+    outputs = np.asarray(layer(inputs, training=True))
+    np.testing.assert_array_equal(outputs, np.asarray(plain(inputs)))
+    np.testing.assert_array_equal(np.asarray(layer.u), u)
+    target = RNG.normal(size=outputs.shape).astype("float32")
+    gradient = gradient_of(layer, inputs, target)
+    np.testing.assert_allclose(gradient, gradient_of(plain, inputs, target), rtol=1e-5)
+    assert np.abs(gradient).max() > 0.1
+
+    layer.kernel_variable().assign(-0.1 * gradient)  # and from there on it is normalised
+    for _ in range(100):
+        layer(inputs, training=True)
+    kernel = matrix_of(layer.normalized_kernel(), axis)
+    assert np.linalg.svd(kernel, compute_uv=False)[0] == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e9])
+def test_the_scale_of_the_kernel_does_not_matter(scale):
+    layer = SpectralNorm(layers.Dense(4), power_iterations=50)
+    layer.build((None, 6))
+    kernel = np.array(layer.layer.kernel)
+    expected = np.asarray(layer.normalized_kernel())
+    layer.layer.kernel.assign(scale * kernel)
+    np.testing.assert_allclose(np.asarray(layer.normalized_kernel()), expected, rtol=1e-4)
+
+
+FREEZE = {
+    "by an argument": lambda: SpectralNorm(layers.Dense(4), trainable=False),
+    "in the wrapped layer": lambda: SpectralNorm(layers.Dense(4, trainable=False)),
+    "before it is built": lambda: frozen(SpectralNorm(layers.Dense(4))),
+    "after it is built": lambda: frozen(built(SpectralNorm(layers.Dense(4)))),
+    "within attention": lambda: SelfAttention2D(trainable=False),
+    "within attention, later": lambda: frozen(built(SelfAttention2D())),
+}
+
+
+def frozen(layer):
+    layer.trainable = False
+    return layer
+
+
+def built(layer):
+    layer.build((1, 4, 4, 8))
+    return layer
+
+
+@pytest.mark.parametrize("how", FREEZE)
+def test_a_frozen_layer_does_not_move(how):
+    x = RNG.normal(size=(1, 4, 4, 8)).astype("float32")
+    inputs = keras.Input(x.shape[1:])
+    layer = FREEZE[how]()
+    model = keras.Model(inputs, layer(inputs))
+    before = layer.get_weights()
+    model(x, training=True)
+    for new, old in zip(layer.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(new, old)
+    layer.trainable = False  # On TensorFlow Keras looks further where this changes alone.
+    layer.trainable = True
+    model(x, training=True)
+    changed = [np.any(new != old) for new, old in zip(layer.get_weights(), before, strict=True)]
+    assert any(changed)
 
 
 def test_rejects_what_it_cannot_normalise():

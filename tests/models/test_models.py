@@ -201,6 +201,22 @@ def test_logits_under_mixed_precision_tell_pictures_apart(family, num_classes):
     assert len(np.unique(logits)) > 125
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_networks_are_channels_last_whatever_keras_says(family):
+    options = {"image_size": 32, "num_classes": 3, "width": 8, "attention": (8,)}
+    for cls in FAMILIES[family]:
+        keras.config.set_image_data_format("channels_first")
+        try:
+            model = cls(**options)
+            inputs = inputs_of(model)
+            outputs = np.asarray(model(inputs))
+        finally:
+            keras.config.set_image_data_format("channels_last")
+        twin = cls(**options)
+        twin.set_weights(model.get_weights())
+        np.testing.assert_allclose(outputs, np.asarray(twin(inputs)), rtol=1e-5, atol=1e-6)
+
+
 def test_attention_maps_come_with_the_same_output():
     generator = ResNetGenerator(image_size=32, width=8, attention=(8, 16))
     inputs = inputs_of(generator)
