@@ -250,5 +250,5 @@ def check_refused(outcome, out, *phrases):
     assert (code, printed) == (2, "")
     assert message.startswith("error: ") and message.count("\n") == 1, message
     for phrase in phrases:
-        assert phrase in message
+        assert phrase in message, message
     assert out.read_bytes() == b"as before"

@@ -27,6 +27,7 @@ def unpack(data, conditional):
         ValueError: Something else, or no labels where there are to be some.
     """
     images, labels = _pair(data, conditional)
+    images = ops.convert_to_tensor(images)  # `train_on_batch` of PyTorch hands arrays on
     if "int" in keras.backend.standardize_dtype(images.dtype):
         images = ops.cast(images, "float32") / 127.5 - 1.0
     if not conditional:

@@ -63,8 +63,8 @@ def run(options):
 
 
 def _sample_sheet(options, out, run_folder, seeds, labels):
+    from keras_sagan.files.whole_files import replacing
     from keras_sagan.sampling import sample, sheets
-    from keras_sagan.sampling.whole_files import replacing
 
     images = sample(run_folder.load_generator(), seeds, labels, options.truncation)
     with replacing(out) as file:

@@ -5,7 +5,8 @@ FOLDER/church-64-0123456789ab/  named after the source, the size of its images a
     labels.npy                  (images,) int32, if there are classes
     cache.json                  the key, how many images are done, which of them are unreadable
 
-It is called `church-64-0123456789ab.partial` until all of it is on the disk.
+It is called `church-64-0123456789ab.partial` until all of it is on the disk. Who makes it holds
+`.church-64-0123456789ab.lock` beside it.
 """
 
 import collections
@@ -25,8 +26,10 @@ import numpy as np
 import PIL
 
 from keras_sagan.data.pipeline import WORKERS
-from keras_sagan.data.row_file import RowFile, only_process, sync_folder, write_whole
+from keras_sagan.data.row_file import RowFile
 from keras_sagan.errors import InputError
+from keras_sagan.files.system import flush_folder, only_process
+from keras_sagan.files.whole_files import replacing, write_to_disk
 
 _FORMAT = 1  # changes with the files, and with what `images.py` makes of a picture
 _BLOCK = 32  # images that a thread decodes at a time
@@ -94,6 +97,7 @@ class ImageCache:
         name = f"{re.sub(r'[^A-Za-z0-9.-]+', '_', name)[:40]}-{source.image_size}-{digest[:12]}"
         self.path = Path(folder) / name
         self._partial = self.path.with_name(f"{name}.partial")
+        self._lock = self.path.with_name(f".{name}.lock")
         self._bytes = sum(file.size(len(self)) for file in self._files(self.path))
         self._images = self._labels = None
         if not self._open():
@@ -130,18 +134,17 @@ class ImageCache:
             self._images = self._labels = None
             shutil.rmtree(self.path)
         try:
-            self._partial.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             waiting = f"data.cache: waiting for another process, which fills {self._partial}"
-            with only_process(self._partial, waiting):
+            with only_process(self._lock, waiting):
                 if self._open():  # the other process has made it
                     self._meets(self._state(self.path)["unreadable"])
-                    if self._partial.exists():  # made just now
-                        self._partial.rmdir()
                     return
+                self._partial.mkdir(exist_ok=True)
                 self._decode()
                 shutil.rmtree(self.path, ignore_errors=True)  # a damaged one
                 self._partial.rename(self.path)
-                sync_folder(self.path.parent)
+                flush_folder(self.path.parent)
         except OSError as error:
             raise InputError(f"data.cache: {self._partial}: {error.strerror or error}") from error
         self._open()
@@ -213,7 +216,9 @@ class ImageCache:
         def save():
             for file in files:
                 file.sync()
-            write_whole(self._partial / "cache.json", json.dumps(state))
+            with replacing(self._partial / "cache.json") as file:
+                write_to_disk(file, json.dumps(state).encode())
+            flush_folder(self._partial)
 
         progress, saved = _Progress(state["done"], len(self)), time.monotonic()
         with contextlib.ExitStack() as stack:

@@ -1,19 +1,10 @@
 """Files of a cache, written so that a crash or a full disk leaves what was saved before."""
 
 import contextlib
-import errno
 import io
 import os
 
 import numpy as np
-
-try:
-    import fcntl
-except ModuleNotFoundError:  # Windows, where two processes may do the same work at once
-    fcntl = None
-
-# What file systems say that have no locks: there, too, two processes may do the same work.
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
 
 class RowFile:
@@ -73,52 +64,3 @@ class RowFile:
         rest = memoryview(data).cast("B")
         while rest:  # unbuffered files may take a part
             rest = rest[self._file.write(rest) :]
-
-
-def write_whole(path, text):
-    """Writes a text file, whole or not at all."""
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder):
-    """Returns when the names in a folder are on the disk."""
-    if os.name == "nt":
-        return  # folders cannot be opened there
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def only_process(folder, waiting):
-    """Waits until no other process is within this with the same folder.
-
-    Args:
-        folder: A folder that exists.
-        waiting: What to print if there is one.
-    """
-    if fcntl is None:
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        # The system lets go of it if a process is killed.
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(waiting, flush=True)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-        yield
-    finally:
-        os.close(descriptor)

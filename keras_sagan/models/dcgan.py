@@ -148,7 +148,11 @@ class DCGANDiscriminator(family.Family):
         for channels, size in zip(stages, sizes, strict=True):
             conv = Conv2D(channels, 4, 2, **CHANNELS_LAST, name=f"conv{size}")
             x = family.spectrally_normalized(conv, spectral_norm)(x)
-            x = layers.LeakyReLU(0.1)(x)
+            # The last one in float32 already: where a cast follows it, TensorFlow (2.21, on CPUs with
+            # bfloat16) fuses it with the convolution, although its gradient needs what is between,
+            # and gives up to optimize the graph.
+            dtype = "float32" if size == sizes[-1] else None
+            x = layers.LeakyReLU(0.1, dtype=dtype)(x)
             if size in attention:
                 x = _attention(size)(x)
         x = ops.cast(x, "float32")  # see family.projection_logits

@@ -15,12 +15,12 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from keras_sagan.files.system import STOP_SIGNALS
+from keras_sagan.files.whole_files import append, replacing
 from keras_sagan.models import map_shapes, with_attention_maps
 from keras_sagan.running.stop_request import StopRequest
-from keras_sagan.running.system import STOP_SIGNALS
 from keras_sagan.sampling import sheets
 from keras_sagan.sampling.sampler import generator_inputs
-from keras_sagan.sampling.whole_files import append, replacing
 
 
 class HistoryFiles(keras.callbacks.Callback):

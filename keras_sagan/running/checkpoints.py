@@ -2,11 +2,11 @@
 
 import hashlib
 import io
-import os
 import shutil
 import zipfile
 
-from keras_sagan.running.system import flush_folder
+from keras_sagan.files.system import flush_folder
+from keras_sagan.files.whole_files import write_to_disk
 
 WEIGHTS = "gan.weights.h5"  # everything training needs
 GENERATOR = "generator.keras"  # the averaged generator
@@ -27,7 +27,7 @@ def write(gan, folder):
             _write(partial / name, save)
             for name, save in ((WEIGHTS, gan.save_weights), (GENERATOR, gan.sampler.save))
         ]
-        _write_bytes(partial / _SUMS, "".join(sums).encode())
+        write_to_disk(partial / _SUMS, "".join(sums).encode())
         flush_folder(partial)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
@@ -64,15 +64,8 @@ def _write(path, save):
     # In memory first: HDF5 ends the process where a disk is full.
     memory = _Memory(path.name)
     save(memory)
-    _write_bytes(path, memory.getbuffer())
+    write_to_disk(path, memory.getbuffer())
     return _line(hashlib.sha256(memory.getbuffer()).hexdigest(), path.name)
-
-
-def _write_bytes(path, content):
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 class _Memory(io.BytesIO):

@@ -8,6 +8,7 @@ import json
 
 from keras_sagan.data.names import one_line
 from keras_sagan.errors import InputError
+from keras_sagan.files.whole_files import replacing
 
 _MOST_NAMES = 20  # classes that are said one by one
 
@@ -33,10 +34,9 @@ def said(source, learned):
 
 def write(run, source):
     """Writes data.json, whole or not at all."""
-    partial = run.data_record.with_suffix(".partial")
     text = json.dumps({"images": len(source), "classes": _classes(source)}, indent=2)
-    partial.write_text(f"{text}\n", encoding="utf-8")
-    partial.replace(run.data_record)
+    with replacing(run.data_record) as file:
+        file.write_text(f"{text}\n", encoding="utf-8")
 
 
 def check_same(run, source, where):

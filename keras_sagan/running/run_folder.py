@@ -22,9 +22,10 @@ from pathlib import Path
 
 from keras_sagan.data.names import one_line
 from keras_sagan.errors import InputError
-from keras_sagan.running import checkpoints, system
+from keras_sagan.files import system
+from keras_sagan.files.whole_files import replacing
+from keras_sagan.running import checkpoints
 from keras_sagan.running import config as config_module
-from keras_sagan.sampling.whole_files import replacing
 
 
 class Run:

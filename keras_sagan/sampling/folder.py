@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from keras_sagan.errors import InputError
-from keras_sagan.sampling.whole_files import replacing
+from keras_sagan.files.whole_files import replacing
 
 _RECORD = "sample.json"  # what drew the pictures
 

@@ -20,7 +20,7 @@ def test_the_grpc_client_without_a_server_ends_in_one_line(closed_port, tmp_path
     [
         (
             ["--label", 3],
-            ["model sagan at ", "--label 3: ", "INVALID_ARGUMENT 400", "indices[0] = 3 ", "[0, 3)"],
+            ["model sagan at ", "--label 3: ", "INVALID_ARGUMENT 400", "label must be from 0 to 2"],
         ),
         ([], ["it has classes: give --label"]),
         (["--model", "plain", "--label", 0], ["--label 0: it has no classes: leave out --label"]),

@@ -74,11 +74,11 @@ def check_refused(process, *parts):
 def test_the_start_says_what_is_learned(trained):
     run_dir, _, output = trained
     lines = output.splitlines()
-    assert lines[0].startswith("27 images, ")
-    assert lines[1] == (
+    assert lines[0].startswith("device: ") and lines[1].startswith("27 images, ")
+    assert lines[2] == (
         r"6 classes: \x20 1, caf\udce9 1, cat 12, dog 11, two\nlines 1, two\u2028lines 1"
     )
-    assert lines[2] == "left out: 1 .txt, 1 hidden or of the operating system"
+    assert lines[3] == "left out: 1 .txt, 1 hidden or of the operating system"
     record = json.loads((run_dir / "data.json").read_text())
     assert record["images"] == 27 and list(record["classes"].values()) == [1, 1, 12, 11, 1, 1]
 
@@ -189,7 +189,7 @@ def test_too_many_unreadable_leave_their_list_alone(refused):
     _, run_dir, process = refused
     listed = run_dir / "skipped_images.txt"
     check_refused(process, "3 of the 24 images", "/cat/0", REASON, listed)
-    assert list(run_dir.iterdir()) == [listed]
+    assert {*run_dir.iterdir()} == {listed, run_dir / ".trained.lock"}
     assert len(listed.read_text().splitlines()) == 3
     Run(run_dir).check_new()
 

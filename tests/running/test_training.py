@@ -196,7 +196,7 @@ def test_data_is_read_from_the_cache_that_a_config_names(tmp_path):
     loaded = config.load(*given)
     source = training.make_source(loaded)
     source.fill()
-    assert [path.name[:12] for path in (tmp_path / "caches").iterdir()] == ["pictures-64-"]
+    assert [path.name[:12] for path in (tmp_path / "caches").glob("[!.]*")] == ["pictures-64-"]
     plain, _ = training.make_source(config.load(given[0], [], pictures)).read(range(3))
     np.testing.assert_array_equal(source.read(range(3))[0], plain)
     # Where it stands does not make it another run.
@@ -225,7 +225,7 @@ def test_a_run_from_a_cache_is_the_run_without_it(tmp_path):
         printed[name] = process.stdout
         log = (tmp_path / name / "skipped_images.txt").read_text()
         assert log.startswith(f"{pictures}/13.jpg\t") and log.count("\n") == 1
-        assert "1 images could not be read" in process.stdout
+        assert "1 image could not be read" in process.stdout
     assert "MB in" in printed["made"] and "data.cache" not in printed["found"]
     plain = weights(tmp_path / "plain", 4)
     for name in ("made", "found"):
@@ -244,7 +244,7 @@ def test_a_non_finite_loss_stops_and_keeps_the_last_good_checkpoint(tmp_path):
     ]
     process = run_here(*train_arguments(folder, *options))
     assert process.returncode == 1, process.stdout + process.stderr
-    assert "is not finite at step" in process.stderr
+    assert "is not finite by step" in process.stderr
     assert "Traceback" not in process.stderr
     last = Run(folder).last_step()
     assert f"step {last + 1}" in process.stderr

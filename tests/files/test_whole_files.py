@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from keras_sagan.sampling.whole_files import append, replacing
+from keras_sagan.files.whole_files import append, replacing
 
 
 def test_what_does_not_fit_leaves_a_file_as_it_was(small_disk):

@@ -1,8 +1,10 @@
 """What operating systems differ in: signals that stop, locks of files, folders brought to disk."""
 
+import contextlib
 import errno
 import os
 import signal
+import time
 
 # Ctrl-C and `kill`; on Windows Ctrl-Break besides.
 STOP_SIGNALS = tuple(
@@ -10,6 +12,7 @@ STOP_SIGNALS = tuple(
 )
 # Of file systems without locks, as some of networks are.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+_POLL = 0.2  # seconds
 
 
 def lock(path):
@@ -33,6 +36,27 @@ def lock(path):
             file.close()
             raise
     return file
+
+
+@contextlib.contextmanager
+def only_process(path, waiting):
+    """Waits until no other process is within this with the same file; see `lock`.
+
+    Args:
+        path: The `Path` of the file.
+        waiting: What to print if there is another one.
+    """
+    file = None
+    while file is None:
+        try:
+            file = lock(path)
+        except BlockingIOError:
+            if waiting:
+                print(waiting, flush=True)
+            waiting = None
+            time.sleep(_POLL)
+    with file:
+        yield
 
 
 def _lock(file):

@@ -1,6 +1,7 @@
 """Files that are written whole or not at all, also where the disk fills up meanwhile."""
 
 import contextlib
+import os
 
 
 @contextlib.contextmanager
@@ -16,6 +17,14 @@ def replacing(path):
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def write_to_disk(path, content):
+    """Writes a file of bytes, and returns when they are on the disk."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def append(path, data):

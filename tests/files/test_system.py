@@ -13,7 +13,8 @@ import pytest
 from programs import REPOSITORY, run, train_arguments
 
 from keras_sagan.errors import InputError
-from keras_sagan.running import system, training
+from keras_sagan.files import system
+from keras_sagan.running import training
 from keras_sagan.running.run_folder import Run
 
 HOLD = """

@@ -1,0 +1,1 @@
+"""Files that are whole whatever happens, on each operating system."""
