@@ -14,6 +14,9 @@ from benchmarks.take_turns import take_turns
 
 def prepare(settings):
     """Returns the task that the settings name, and what there is to tell of it."""
+    from keras_sagan.cli.quiet import start_backend
+
+    start_backend()  # with oneDNN on every x86 processor, as the programs
     import keras
 
     keras.utils.set_random_seed(0)

@@ -84,9 +84,12 @@ def _known(label, num_classes, raises):
     if raises:
         last = num_classes - 1
         message = f"label must be from 0 to {last}"
-        tf.debugging.assert_non_negative(label, message)
-        tf.debugging.assert_less_equal(label, last, message)
-        return label, 1.0
+        checks = [
+            tf.debugging.assert_non_negative(label, message),
+            tf.debugging.assert_less_equal(label, last, message),
+        ]
+        with tf.control_dependencies(checks):  # or the lookup may fail first, with another message
+            return tf.identity(label), 1.0
     value = ops.cast(label, "float32")
     nearest = ops.minimum(ops.maximum(value, 0.0), num_classes - 1.0)
     wrong = ops.minimum(ops.absolute(value - nearest), 1.0)

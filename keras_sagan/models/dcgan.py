@@ -148,9 +148,9 @@ class DCGANDiscriminator(family.Family):
         for channels, size in zip(stages, sizes, strict=True):
             conv = Conv2D(channels, 4, 2, **CHANNELS_LAST, name=f"conv{size}")
             x = family.spectrally_normalized(conv, spectral_norm)(x)
-            # The last one in float32 already: where a cast follows it, TensorFlow (2.21, on CPUs with
-            # bfloat16) fuses it with the convolution, although its gradient needs what is between,
-            # and gives up to optimize the graph.
+            # The last one in float32 already. Where a cast follows it, TensorFlow 2.21 (on CPUs
+            # with bfloat16) tries to fuse it with the convolution, although its gradient needs
+            # what is between, and leaves the whole graph as it is.
             dtype = "float32" if size == sizes[-1] else None
             x = layers.LeakyReLU(0.1, dtype=dtype)(x)
             if size in attention:
