@@ -37,7 +37,11 @@ class Step(AdversarialStep):
             scaled = optimizer.scale_loss(results[0] * of_replica.part.share)
         variables = model.trainable_variables
         gradients = [_dense(gradient) for gradient in tape.gradient(scaled, variables)]
-        optimizer.apply(gradients, variables)
+        # Weights change once all have been read. TensorFlow orders that by itself, but takes a
+        # gradient that needs no more than the shape of what was read for an order too, and then
+        # drops it with the shape: the gradients behind a linear layer came from changed weights.
+        with tf.control_dependencies(results[:1]):
+            optimizer.apply(gradients, variables)
         of_replica.updated = [tf.group(*(tf.convert_to_tensor(variable) for variable in variables))]
         return results
 
