@@ -22,10 +22,6 @@ def prepare(settings):
     keras.utils.set_random_seed(0)
     if settings["precision"] != "float32":
         keras.config.set_dtype_policy(f"mixed_{settings['precision']}")
-    if plain := settings.get("plain"):
-        from keras_sagan.layers import kernels
-
-        kernels.use("reference", *plain).__enter__()  # for the rest of this process
     tasks = {
         "train_step": train_step,
         "sample": sample,
@@ -34,6 +30,11 @@ def prepare(settings):
         "matmul": matmul,
     }
     about = tasks[settings["task"]](settings)
+    if plain := settings.get("plain"):
+        from keras_sagan.layers import kernels
+
+        # It is traced when it is first run.
+        about["task"] = kernels.use("reference", *plain)(about["task"])
     return {**about, "device_peak": device_peak(), "backend": keras.config.backend()}
 
 

@@ -85,17 +85,23 @@ def _register():
 class _WithKeras(importlib.abc.MetaPathFinder):
     """Calls `_register` when Keras has been imported, which takes seconds, by somebody else."""
 
+    _is_asking = False
+
     def find_spec(self, name, path=None, target=None):
-        if name != "keras":
+        if name != "keras" or self._is_asking:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
+        self._is_asking = True
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self._is_asking = False
         if spec is not None:
             execute = spec.loader.exec_module
 
             def execute_and_register(module):
                 execute(module)
                 _register()
+                sys.meta_path.remove(self)
 
             spec.loader.exec_module = execute_and_register
         return spec

@@ -53,7 +53,7 @@ def _check(callback, metrics, validated):
         if isinstance(callback, refused):
             raise ValueError(f"{name} does not work with a GAN: {reason}")
     monitor = getattr(callback, "monitor", None)
-    if monitor is None or not getattr(callback, "save_best_only", True):
+    if not isinstance(monitor, str) or not getattr(callback, "save_best_only", True):
         return
     if monitor in ("loss", "val_loss"):
         raise ValueError(
@@ -62,7 +62,7 @@ def _check(callback, metrics, validated):
         )
     if not validated and monitor.removeprefix("val_") in metrics and monitor not in metrics:
         raise ValueError(f"{name} monitors {monitor!r}: give fit validation_data too")
-    if callback.mode == "auto" and monitor.removeprefix("val_") in metrics:
+    if getattr(callback, "mode", None) == "auto" and monitor.removeprefix("val_") in metrics:
         raise ValueError(
             f"{name} monitors {monitor!r}, which may be better high or low: give it "
             "mode='min' or mode='max'"

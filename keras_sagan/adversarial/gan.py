@@ -214,12 +214,7 @@ class GAN(Drawing, Step, keras.Model):
         callbacks = callback_list.with_own(callbacks, list(self._means), validated)
 
         def check(data, is_batch):
-            count = check_values(
-                data,
-                self.conditional,
-                self.named.discriminator.input["image"].shape[1:],
-                getattr(self.generator, "num_classes", None),
-            )
+            count = self._check_values(data)
             size = count if is_batch else batch_size or 32
             if size % self.discriminator_steps:
                 raise ValueError(
@@ -228,13 +223,16 @@ class GAN(Drawing, Step, keras.Model):
                 )
 
         x = checked(x, y, check)
+        if (held_out := kwargs.get("validation_data")) is not None:
+            kwargs["validation_data"] = self._checked_held_out(held_out)
         return super().fit(x, y, batch_size, *args, callbacks=callbacks, **kwargs)
 
-    def evaluate(self, x=None, *args, **kwargs):
+    def evaluate(self, x=None, y=None, *args, **kwargs):
         """As `keras.Model.evaluate`, on held-out images or (images, labels), as of `fit`.
 
         Args:
             x: As of `fit`.
+            y: As of `fit`.
             *args: Of `keras.Model.evaluate`.
             **kwargs: Of `keras.Model.evaluate`.
 
@@ -244,7 +242,22 @@ class GAN(Drawing, Step, keras.Model):
             the same in each evaluation. A discriminator that gives held-out images smaller logits
             than those it was trained on has learnt these by heart. No weight changes.
         """
-        return super().evaluate(x, *args, **kwargs)
+        if not kwargs.get("_use_cached_eval_dataset"):  # of `fit`, which has looked at it
+            x = checked(x, y, self._check_values)
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def _check_values(self, data, is_batch=True):
+        image_shape = self.named.discriminator.input["image"].shape[1:]
+        num_classes = getattr(self.generator, "num_classes", None)
+        return check_values(data, self.conditional, image_shape, num_classes)
+
+    def _checked_held_out(self, data):
+        """What `validation_data` is, after a look at it."""
+        if not isinstance(data, (tuple, list)):
+            return checked(data, None, self._check_values)
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
+        check_no_weights(weights)
+        return checked(x, y, self._check_values), y
 
     @property
     def step(self):

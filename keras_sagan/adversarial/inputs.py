@@ -28,8 +28,10 @@ def unpack(data, conditional):
     """
     images, labels = _pair(data, conditional)
     images = ops.convert_to_tensor(images)  # `train_on_batch` of PyTorch hands arrays on
-    if "int" in keras.backend.standardize_dtype(images.dtype):
-        images = ops.cast(images, "float32") / 127.5 - 1.0
+    whole = "int" in keras.backend.standardize_dtype(images.dtype)
+    images = ops.cast(images, "float32")
+    if whole:
+        images = images / 127.5 - 1.0
     if not conditional:
         return images, None
     labels = ops.cast(ops.reshape(labels, (-1,)), "int32")
@@ -127,7 +129,8 @@ def checked(x, y, check):
 
 
 def _of_one_replica(value):
-    return getattr(value, "values", [value])[0]  # of a distributed dataset
+    values = getattr(value, "values", None)
+    return values[0] if isinstance(values, tuple) else value  # of a distributed dataset
 
 
 def _again(first, others):

@@ -73,7 +73,7 @@ class Step(AdversarialStep):
         context = tf.distribute.get_replica_context()
         replica = context.replica_id_in_sync_group
         if images.shape[0] is not None:  # known, so all have as many
-            first = replica * (images.shape[0] // updates)
+            first = replica * -(-images.shape[0] // updates)
             return images, labels, Part(first, replicas * count, replicas, 1 / replicas)
         # The last batch of an epoch fills one replica after the other. One that gets nothing needs
         # something to compute with, since it takes part in what all compute together: an image of

@@ -4,7 +4,7 @@ import sys
 from importlib.util import find_spec
 
 from keras_sagan.cli.program import cannot_write, positive
-from keras_sagan.cli.quiet import startup_lines_dropped
+from keras_sagan.cli.quiet import start_backend, startup_lines_dropped
 from keras_sagan.errors import InputError
 from keras_sagan.exporting import PRECISIONS
 
@@ -33,6 +33,7 @@ def run(options):
     run_folder.config()
     run_folder.last_step()
     run_folder.check_export(options.overwrite)
+    start_backend()
     with startup_lines_dropped():  # LiteRT starts when a file is first run, in the midst of it
         return _export(run_folder, options)
 
@@ -60,6 +61,9 @@ def _export(run_folder, options):
             print(line, flush=True)
     except OSError as error:  # a full disk, a folder that may not be written
         return cannot_write(run_folder.export if error.filename is None else error.filename, error)
+    except ArithmeticError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except tf.errors.ResourceExhaustedError as error:  # the same of TensorFlow's own files
         print(f"error: {run_folder.export}: {' '.join(error.message.split())}", file=sys.stderr)
         return 1

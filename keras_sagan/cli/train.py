@@ -57,14 +57,17 @@ def run(options):
         if error.errno is None:  # not the system's
             raise
         at = options.run_dir if error.filename is None else error.filename
-        steps = run_folder.checkpoint_steps()
-        kept = f"the checkpoint of step {steps[-1]} is kept" if steps else "no step was saved yet"
         print(
-            f"error: {at}: {error.strerror or error}; {kept}. To go on: the same command with "
-            "--resume",
+            f"error: {at}: {error.strerror or error}; {_kept(run_folder)}. To go on: the same "
+            "command with --resume",
             file=sys.stderr,
         )
         return 1
+
+
+def _kept(run_folder):
+    steps = run_folder.checkpoint_steps()
+    return f"the checkpoint of step {steps[-1]} is kept" if steps else "no step was saved yet"
 
 
 def _train(options, run_folder, config):
@@ -79,7 +82,7 @@ def _train(options, run_folder, config):
     try:
         outcome = training.train(config, options.run_dir, options.resume, options.strategy)
     except NotFiniteError as error:
-        print(f"error: {error}; the last good checkpoint is kept", file=sys.stderr)
+        print(f"error: {error}; {_kept(run_folder)}", file=sys.stderr)
         return 1
     print(f"pictures: {outcome.sheets[0]}")
     for path in outcome.sheets[1:]:

@@ -127,22 +127,20 @@ class ImageCache:
         Raises:
             InputError: The disk is full, or the source raises it.
         """
-        if self._images is not None:
-            if self._meets(self._state(self.path)["unreadable"]):
-                return
-            print(f"data.cache: {self.path} lacks images that can be read by now: made again")
-            self._images = self._labels = None
-            shutil.rmtree(self.path)
+        if self._is_up_to_date():
+            return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             waiting = f"data.cache: waiting for another process, which fills {self._partial}"
             with only_process(self._lock, waiting):
-                if self._open():  # the other process has made it
-                    self._meets(self._state(self.path)["unreadable"])
+                if self._open() and self._is_up_to_date():  # the other process has made it
                     return
+                if self._images is not None:
+                    print(f"data.cache: {self.path} lacks images that can be read now: made again")
+                    self._images = self._labels = None
                 self._partial.mkdir(exist_ok=True)
                 self._decode()
-                shutil.rmtree(self.path, ignore_errors=True)  # a damaged one
+                shutil.rmtree(self.path, ignore_errors=True)  # a damaged or an old one
                 self._partial.rename(self.path)
                 flush_folder(self.path.parent)
         except OSError as error:
@@ -203,6 +201,10 @@ class ImageCache:
         for start in range(0, len(unreadable), _BLOCK):
             self._source.read(unreadable[start : start + _BLOCK])
         return self._unreadable(unreadable) == unreadable
+
+    def _is_up_to_date(self):
+        """Whether the cache is open, and what was unreadable still is."""
+        return self._images is not None and self._meets(self._state(self.path)["unreadable"])
 
     def _decode(self):
         """Decodes the rest of the images, in their order, into the partial folder."""

@@ -6,6 +6,8 @@ import os
 
 import numpy as np
 
+from keras_sagan.files.whole_files import write_all
+
 
 class RowFile:
     """An .npy file that grows by rows.
@@ -47,20 +49,15 @@ class RowFile:
         # Not a map: writing to one whose disk is full ends the program.
         self._file = self.path.open("r+b" if rows else "wb", buffering=0)
         if not rows:
-            self._write(self._header)
+            write_all(self._file, self._header)
         self._file.truncate(self.size(rows))
         self._file.seek(self.size(rows))
         return contextlib.closing(self._file)
 
     def append(self, array):
         """Appends rows."""
-        self._write(np.ascontiguousarray(array, self._dtype))
+        write_all(self._file, np.ascontiguousarray(array, self._dtype))
 
     def sync(self):
         """Returns when all rows are on the disk."""
         os.fsync(self._file.fileno())
-
-    def _write(self, data):
-        rest = memoryview(data).cast("B")
-        while rest:  # unbuffered files may take a part
-            rest = rest[self._file.write(rest) :]

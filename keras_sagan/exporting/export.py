@@ -8,7 +8,9 @@ import shutil
 from importlib import metadata
 from pathlib import Path
 
+import keras
 import numpy as np
+import tensorflow as tf
 
 import keras_sagan
 from keras_sagan.errors import InputError
@@ -26,7 +28,8 @@ from keras_sagan.sampling import sheets
 from keras_sagan.sampling.sampler import to_uint8
 
 _LEAST_PSNR = 60.0  # dB, of float32: a thousandth of the range of a picture
-_PACKAGES = ("keras", "tensorflow", "numpy", "ai-edge-litert", "ai-edge-quantizer")
+_MODULES = (keras, tf, np)
+_PACKAGES = ("ai-edge-litert", "ai-edge-quantizer")
 
 
 def export_run(run, precisions=PRECISIONS, batch_size=1, overwrite=False):
@@ -41,7 +44,7 @@ def export_run(run, precisions=PRECISIONS, batch_size=1, overwrite=False):
     manifest.json             config, checksums, versions, inputs and outputs
 
     Args:
-        run: A `keras_sagan.run.Run` with a checkpoint.
+        run: A `keras_sagan.running.run_folder.Run` with a checkpoint.
         precisions: Of the TF Lite files.
         batch_size: Of the TF Lite files.
         overwrite: Whether an export that is there is replaced, once all of the new one is
@@ -108,6 +111,8 @@ def _write(run, folder, precisions, batch_size):
             "versions": {
                 "keras-sagan": keras_sagan.__version__,
                 "python": platform.python_version(),
+                # TensorFlow's package may have other names.
+                **{module.__name__: module.__version__ for module in _MODULES},
                 **{name: metadata.version(name) for name in _PACKAGES},
             },
             "signatures": _signatures(generator),

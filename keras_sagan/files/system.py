@@ -11,7 +11,7 @@ STOP_SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
 )
 # Of file systems without locks, as some of networks are.
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 _POLL = 0.2  # seconds
 
 
@@ -80,12 +80,15 @@ def _lock_on_windows(file):
 
 
 def flush_folder(path):
-    """Brings to disk which files a folder has, where folders can be opened: not on Windows."""
+    """Brings to disk which files a folder has, where that can be asked for: not on Windows."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except PermissionError:
         return
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # of file systems that do so by themselves
+            raise
     finally:
         os.close(descriptor)

@@ -32,10 +32,15 @@ def append(path, data):
     # Unbuffered: a buffer would try again to write what it still holds.
     with path.open("ab", buffering=0) as file:
         size = file.tell()
-        left = memoryview(data)
         try:
-            while left:
-                left = left[file.write(left) :]
+            write_all(file, data)
         except OSError:
             file.truncate(size)
             raise
+
+
+def write_all(file, data):
+    """Writes all of some bytes to an unbuffered file, which may take a part at a time."""
+    left = memoryview(data).cast("B")
+    while left:
+        left = left[file.write(left) :]

@@ -28,13 +28,12 @@ class Data(Section):
     folder: str | None = None
     split: str = "train"
     flip: bool = False
-    # Folder of caches of decoded images, or none. Absolute, so that the run can go on from any
-    # working directory.
-    cache: Annotated[str, pydantic.Field(min_length=1)] | None = None
+    cache: Annotated[str, pydantic.Field(min_length=1)] | None = None  # folder of decoded images
 
-    @pydantic.field_validator("cache")
+    @pydantic.field_validator("folder", "cache")
     @classmethod
     def _absolute(cls, folder):
+        """So that the run can go on from any working directory."""
         return folder if folder is None else str(Path(folder).expanduser().resolve())
 
     @pydantic.model_validator(mode="after")
@@ -155,8 +154,7 @@ def parse(values, source, assignments=(), data_folder=None):
         data = values.get("data")
         data = dict(data) if isinstance(data, dict) else {}
         data.pop("name", None)
-        # Absolute, so that the run can go on from any working directory.
-        values = {**values, "data": {**data, "folder": str(Path(data_folder).resolve())}}
+        values = {**values, "data": {**data, "folder": str(data_folder)}}
     try:
         return Config.model_validate(values)
     except pydantic.ValidationError as error:

@@ -149,11 +149,11 @@ class Run:
         Raises:
             InputError: Another export of the run is going on, or there is one already.
         """
-        self.check_export(overwrite)
         partial, old = (self.export.with_name(f"export.{name}") for name in ("partial", "old"))
         with self._lock("exported"):
             if old.exists() and not self.export.exists():
                 old.rename(self.export)  # another process was killed between the two below
+            self.check_export(overwrite)
             shutil.rmtree(old, ignore_errors=True)
             shutil.rmtree(partial, ignore_errors=True)
             try:
@@ -250,8 +250,6 @@ class Run:
             InputError: The folder holds no run, or no checkpoint, or one that is damaged.
         """
         import keras
-
-        import keras_sagan.models  # noqa: F401  registers the classes that the file names
 
         self.config()
         step = self.whole_step(checkpoints.GENERATOR) if step is None else step

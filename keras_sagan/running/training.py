@@ -34,7 +34,7 @@ def train(config, run_dir, resume=False, strategy="auto"):
     """Trains, or goes on with a run.
 
     Args:
-        config: A `keras_sagan.config.Config`.
+        config: A `keras_sagan.running.config.Config`.
         run_dir: The run folder.
         resume: Whether to go on with the run in it.
         strategy: One of `keras_sagan.running.devices.STRATEGIES`.

@@ -141,7 +141,10 @@ def _checked_labels(generator, seeds, labels):
         if num_classes is None:
             raise ValueError("labels are needed: the generator does not tell its num_classes")
         labels = seeds % num_classes
-    labels = np.asarray(labels, dtype=np.int32)
+    labels = np.asarray(labels)
+    if len(fractions := labels[np.mod(labels, 1) != 0]):
+        raise ValueError(f"labels must be whole numbers, got {fractions[0]}")
+    labels = labels.astype(np.int32)
     if labels.shape != seeds.shape:
         raise ValueError(f"got {len(seeds)} seeds but labels of shape {labels.shape}")
     if num_classes is not None:

@@ -85,6 +85,18 @@ def test_callbacks_that_would_do_nothing_are_refused_before_the_first_step(callb
     assert gan.step == 0
 
 
+def test_callbacks_of_others_may_monitor_in_their_own_way():
+    class Mine(callbacks.Callback):
+        monitor = "real_logits"
+
+    class MyOwn(callbacks.Callback):
+        monitor = ("real_logits", "fake_logits")
+
+    gan = make_gan()
+    fit(gan, [Mine(), MyOwn()])
+    assert gan.step > 0
+
+
 def test_checkpoints_of_keras_hold_the_whole_gan(tmp_path):
     gan = make_gan(ema=0.5)
     fit(gan, callbacks.ModelCheckpoint(str(tmp_path / "{epoch}.keras")), epochs=2)

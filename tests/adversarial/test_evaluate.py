@@ -86,6 +86,26 @@ def test_weights_of_images_are_refused_before_the_first_step(weights):
         gan.evaluate(IMAGES, LABELS, sample_weight=np.ones(10), verbose=0)
 
 
+@pytest.mark.parametrize(
+    ("held_out", "message"),
+    [
+        ((100 * IMAGES[6:], LABELS[6:]), r"in \[-1, 1\], got values from"),
+        ((IMAGES[6:], LABELS[6:] + 3), "labels must be from 0 to 2"),
+        ((IMAGES[6:],), "the models take labels"),
+        ((IMAGES[6:], LABELS[6:], np.ones(4)), "takes neither class_weight nor sample_weight"),
+        ((IMAGES[6:, :1], LABELS[6:]), "images are 1x2x3"),
+    ],
+)
+def test_held_out_images_are_looked_at_before_the_first_step(held_out, message):
+    gan = make_gan()
+    with pytest.raises(ValueError, match=message):
+        gan.fit(IMAGES, LABELS, batch_size=5, validation_data=held_out, verbose=0)
+    assert gan.step == 0
+    if len(held_out) == 2:
+        with pytest.raises(ValueError, match=message):
+            gan.evaluate(*held_out, verbose=0)
+
+
 def test_losses_of_a_networks_own_layers_count():
     """Weight decay and `add_loss`, in a network of its own class."""
 

@@ -1,5 +1,7 @@
 """What `fit` takes, and what it refuses before it trains."""
 
+import importlib.util
+
 import keras
 import numpy as np
 import pytest
@@ -51,6 +53,27 @@ def fit(gan, data):
 def test_looking_at_the_first_batch_takes_nothing_away(kind):
     gan = tiny_gan()
     fit(gan, batches(FLOATS[:16], LABELS[:16], kind))
+    assert (gan.step, gan.images_seen) == (2, 16)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_floats_of_any_length_become_float32(dtype):
+    images, _ = unpack((FLOATS.astype(dtype), None), conditional=False)
+    assert keras.backend.standardize_dtype(images.dtype) == "float32"
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="PyTorch is not installed")
+def test_loaders_of_pytorch_are_looked_at_too():
+    import torch
+
+    def loader(images):
+        data = torch.utils.data.TensorDataset(*map(torch.from_numpy, (images[:16], LABELS[:16])))
+        return (torch.utils.data.DataLoader(data, batch_size=8),)
+
+    gan = tiny_gan()
+    with pytest.raises(ValueError, match="got values from 0 to 255"):
+        fit(gan, loader(IMAGES.astype("float32")))
+    fit(gan, loader(FLOATS))
     assert (gan.step, gan.images_seen) == (2, 16)
 
 

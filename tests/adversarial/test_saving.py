@@ -172,6 +172,14 @@ def test_all_classes_that_files_name_are_known_after_one_import():
     assert known == found and "GAN" in known
 
 
+@pytest.mark.parametrize("first", ["", "importlib.util.find_spec('keras'); "])
+def test_they_are_known_whoever_imports_keras(first):
+    code = f"import keras_sagan, importlib.util; {first}import keras; "
+    code += "print(keras.saving.get_registered_object('keras_sagan>SelfAttention2D') is not None)"
+    process = run("-c", code, env={"KERAS_BACKEND": "numpy"})
+    assert process.stdout == "True\n", process.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_another_process_goes_on_after_import_keras_sagan_alone(tmp_path, backend):

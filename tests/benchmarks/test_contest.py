@@ -5,8 +5,10 @@ import pytest
 from PIL import Image
 from programs import REPOSITORY, run
 
+from benchmarks import ours
 from benchmarks.contest import Contestant, contest, table
 from benchmarks.train_step import add_ceiling_share
+from keras_sagan.layers.kernels import reference
 
 SCRIPT = """
 import sys, time
@@ -54,6 +56,17 @@ def test_contestants_take_turns_and_are_compared_round_by_round(made):
         assert len(row["turns"]) == 3 and row["flops"] == 7
         assert 1e6 < row["peak_bytes"] < 1e9
         assert row["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
+
+
+def test_a_plain_contestant_is_plain(monkeypatch):
+    calls = []
+    attend = reference.attention
+    monkeypatch.setattr(reference, "attention", lambda *args: calls.append(0) or attend(*args))
+    settings = {"task": "attention", "shape": [1, 4, 4, 8], "form": "final", "backward": False}
+    settings["precision"] = "float32"
+    for plain, expected in (([], 0), (["attention"], 1)):
+        ours.prepare({**settings, "plain": plain})["task"]()
+        assert len(calls) == expected
 
 
 def test_the_seconds_of_a_task_of_many_parts_are_those_of_one(tmp_path):

@@ -16,6 +16,7 @@ from programs import run, run_here
 
 from keras_sagan import exporting
 from keras_sagan.data.paired_shapes import CLASS_NAMES
+from keras_sagan.errors import InputError
 from keras_sagan.exporting import PRECISIONS
 from keras_sagan.exporting.report import Report
 from keras_sagan.running.run_folder import Run
@@ -208,8 +209,12 @@ def test_two_exports_of_a_run_do_not_mix(run_copy):
 def test_an_export_killed_while_it_was_replaced_comes_back(run_copy):
     before = contents(run_copy.export)
     run_copy.export.rename(run_copy.path / "export.old")
-    with pytest.raises(OSError), run_copy.exporting(overwrite=False):
+    with pytest.raises(OSError), run_copy.exporting(overwrite=True):
         raise OSError("the disk is full")
+    assert contents(run_copy.export) == before
+    run_copy.export.rename(run_copy.path / "export.old")
+    with pytest.raises(InputError, match="add --overwrite"), run_copy.exporting(overwrite=False):
+        pass
     assert contents(run_copy.export) == before
 
 

@@ -93,6 +93,20 @@ def test_a_file_system_without_locks_trains_all_the_same(tmp_path, monkeypatch):
         pass
 
 
+def test_file_systems_without_fsync_of_folders(tmp_path, monkeypatch):
+    def refuse(code):
+        def fsync(descriptor):
+            raise OSError(code, os.strerror(code))
+
+        monkeypatch.setattr(os, "fsync", fsync)
+
+    refuse(errno.EINVAL)
+    system.flush_folder(tmp_path)
+    refuse(errno.EIO)
+    with pytest.raises(OSError, match="Input/output error"):
+        system.flush_folder(tmp_path)
+
+
 def test_signals_that_stop():
     assert {signal.SIGINT, signal.SIGTERM} <= set(system.STOP_SIGNALS)
 

@@ -248,6 +248,7 @@ def test_a_non_finite_loss_stops_and_keeps_the_last_good_checkpoint(tmp_path):
     assert "Traceback" not in process.stderr
     last = Run(folder).last_step()
     assert f"step {last + 1}" in process.stderr
+    assert f"the checkpoint of step {last} is kept" in process.stderr
     assert all(np.isfinite(value).all() for value in weights(folder, last).values())
 
 

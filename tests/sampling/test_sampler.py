@@ -117,6 +117,7 @@ def test_mistakes_are_named_before_anything_is_drawn():
     for seeds, labels, message in (
         ([], None, "no seeds"),
         ([1, 2], [0, 3], "from 0 to 2, got 3"),
+        ([1, 2], [0, 1.5], "whole numbers, got 1.5"),
         ([1, 2], [0], r"2 seeds but labels of shape \(1,\)"),
     ):
         with pytest.raises(ValueError, match=message):
