@@ -33,12 +33,12 @@ def run(options):
     run_folder.config()
     run_folder.last_step()
     run_folder.check_export(options.overwrite)
-    start_backend()
     with startup_lines_dropped():  # LiteRT starts when a file is first run, in the midst of it
         return _export(run_folder, options)
 
 
 def _export(run_folder, options):
+    start_backend()
     import keras
 
     if keras.config.backend() != "tensorflow":

@@ -28,8 +28,9 @@ def _finished(layer, outputs):
 class Conv2D(keras.layers.Conv2D):
     """`keras.layers.Conv2D`, "same" unless told, that trains faster where maps are small, on CPUs.
 
-    That is where it is "same", with one stride for rows and columns and neither dilation nor
-    groups. All else computes as in Keras, in either data format on every device.
+    That is with 256 channels or more, where it is "same", with one stride for rows and columns and
+    neither dilation nor groups. All else computes as in Keras, in either data format on every
+    device.
 
     Args:
         filters: Output channels.

@@ -1,9 +1,8 @@
-"""Convolutions on CPUs, as matrix products where the maps are small.
+"""Convolutions on CPUs, as matrix products where the maps are small and have many channels.
 
 oneDNN's convolutions divide the locations of a map into blocks. On a map of 4x4 there are too
 few: with 1024 channels they run at a third of the rate of the matrix product of the patches and
-the kernel, and at a tenth in bfloat16 where the gradient of the kernel is concerned. And they work
-on 16 channels at a time, of which a transposed convolution to a picture has 3.
+the kernel, and at a tenth in bfloat16 where the gradient of the kernel is concerned.
 """
 
 import numpy as np
@@ -11,13 +10,10 @@ import tensorflow as tf
 
 from keras_sagan.layers.kernels.cpu_product import float32_for_emulated, product
 
-# Locations of the smaller of the two maps, up to which all is faster as a product; and up to
-# which the gradient of a kernel is, if it has as many channels there.
+# Locations of the smaller of the two maps, up to which all is faster as a product, and channels of
+# both from which on it is. With fewer a step is a tenth slower (`python -m benchmarks.kernels`).
 _SMALL = 16
-_SMALL_FOR_KERNEL = 64
-_CHANNELS_FOR_KERNEL = 256
-# Channels of a larger map, up to which four times as many of a smaller one are faster.
-_FEW = 4
+_CHANNELS = 256
 
 
 @float32_for_emulated
@@ -26,7 +22,7 @@ def conv(inputs, kernel, stride):
     divides = all(side and side % stride == 0 for side in inputs.shape[1:3])
     sides = [side and side // stride for side in inputs.shape[1:3]]
     # Not for all: with a gradient of ours on every convolution TensorFlow's remapper fails.
-    if not (divides and _has_own_gradients(sides, kernel, stride)):
+    if not (divides and _is_product(sides, kernel, stride)):
         return tf.nn.conv2d(inputs, kernel, stride, "SAME")
 
     @tf.custom_gradient
@@ -37,8 +33,6 @@ def conv(inputs, kernel, stride):
                 _kernel_gradient(inputs, upstream, kernel, stride),
             )
 
-        if not _is_product(sides, kernel, stride):
-            return tf.nn.conv2d(inputs, kernel, stride, "SAME"), gradient
         matrix = tf.reshape(kernel, (-1, kernel.shape[-1]))
         return _times(_patches(inputs, kernel.shape[0], stride), matrix), gradient
 
@@ -49,16 +43,12 @@ def conv(inputs, kernel, stride):
 def conv_transpose(inputs, kernel, stride):
     """See `kernels.conv_transpose`."""
     sides = inputs.shape[1:3]
-
-    def plain(inputs, kernel):
+    if not _is_product(sides, kernel, stride):
         batch, *found = tf.unstack(tf.shape(inputs)[:3])
         # Numbers where they are known: the gradient needs them.
         sizes = (stride * (side or f) for side, f in zip(sides, found, strict=True))
         shape = (batch, *sizes, kernel.shape[2])
         return tf.nn.conv2d_transpose(inputs, kernel, shape, stride, "SAME")
-
-    if not _has_own_gradients(sides, kernel, stride):
-        return plain(inputs, kernel)
 
     @tf.custom_gradient
     def convolve(inputs, kernel):
@@ -68,10 +58,6 @@ def conv_transpose(inputs, kernel, stride):
                 _kernel_gradient(upstream, inputs, kernel, stride),
             )
 
-        if _is_to_few(kernel, stride):
-            return _doubled_by_corners(inputs, kernel), gradient
-        if not _is_product(sides, kernel, stride):
-            return plain(inputs, kernel), gradient
         if stride == 1:
             flipped = tf.transpose(tf.reverse(kernel, (0, 1)), (0, 1, 3, 2))
             return conv(inputs, flipped, 1), gradient
@@ -80,41 +66,18 @@ def conv_transpose(inputs, kernel, stride):
     return convolve(inputs, tf.convert_to_tensor(kernel))  # not a variable
 
 
-def _has_own_gradients(sides, kernel, stride):
-    """Whether a convolution or one of its gradients is computed in another way than oneDNN's.
+def _is_product(sides, kernel, stride):
+    """Whether a convolution and its gradients are computed as matrix products.
 
     Args:
         sides: Height and width of the smaller of the two maps, None where unknown.
         kernel: See `conv`.
         stride: See `conv`.
     """
-    ways = (_is_product, _kernel_gradient_is_product)
-    return _is_to_few(kernel, stride) or any(way(sides, kernel, stride) for way in ways)
-
-
-def _is_to_few(kernel, stride):
-    """Whether a transposed convolution is computed corner by corner."""
-    return (*kernel.shape[:2], stride) == (4, 4, 2) and kernel.shape[2] <= _FEW
-
-
-def _is_product(sides, kernel, stride):
-    """Whether a convolution and its gradients are computed as matrix products."""
-    small = _are_small(sides, kernel, stride, _SMALL)
-    return small and min(kernel.shape[2:]) >= 64
-
-
-def _kernel_gradient_is_product(sides, kernel, stride):
-    """Whether the gradient of the kernel is computed as a matrix product."""
-    small = _are_small(sides, kernel, stride, _SMALL_FOR_KERNEL)
-    many = kernel.shape[3] >= _CHANNELS_FOR_KERNEL
-    return _is_product(sides, kernel, stride) or (small and many)
-
-
-def _are_small(sides, kernel, stride, locations):
-    """Whether maps have few locations, and the kernel is one that the products know."""
-    size, other = kernel.shape[:2]
+    size, other, *channels = kernel.shape
     known = (size % 2 and stride == 1) or (size, stride) == (4, 2)
-    return known and size == other and None not in sides and np.prod(sides) <= locations
+    small = None not in sides and np.prod(sides) <= _SMALL
+    return known and size == other and small and min(channels) >= _CHANNELS
 
 
 def _times(x, matrix):
@@ -148,14 +111,6 @@ def _pixels(images, rows, columns):
 
 def _kernel_gradient(images, maps, kernel, stride):
     """The gradient of a kernel between images and maps that are smaller by the stride."""
-    if not _kernel_gradient_is_product(maps.shape[1:3], kernel, stride):
-        return tf.raw_ops.Conv2DBackpropFilter(
-            input=images,
-            filter_sizes=kernel.shape,
-            out_backprop=maps,
-            strides=(1, stride, stride, 1),
-            padding="SAME",
-        )
     patches = _patches(images, kernel.shape[0], stride)
     rows = (tf.reshape(x, (-1, x.shape[-1])) for x in (patches, maps))
     return tf.reshape(product(*rows), kernel.shape)
@@ -184,21 +139,3 @@ def _doubled(maps, kernel):
     parts = tf.reshape(tf.stack(parts, axis=3), (-1, height, width, 2, 2, channels))
     parts = tf.transpose(parts, (0, 1, 3, 2, 4, 5))
     return tf.reshape(parts, (-1, 2 * height, 2 * width, channels))
-
-
-def _doubled_by_corners(maps, kernel):
-    """The same, as a 2x2 convolution to the four values around each corner of the locations.
-
-    Rows 1 and 2 of the result come from the first two of the maps alone, 3 and 4 from the second
-    and the third, and so on; what is outside of the maps is 0.
-    """
-    channels, filters = kernel.shape[2:]
-    taps = tf.reshape(kernel, (2, 2, 2, 2, channels, filters))
-    taps = tf.transpose(tf.reverse(taps, (0, 2)), (0, 2, 5, 1, 3, 4))
-    corners = tf.nn.conv2d(
-        tf.pad(maps, ((0, 0), (1, 1), (1, 1), (0, 0))),
-        tf.reshape(taps, (2, 2, filters, 4 * channels)),
-        1,
-        "VALID",
-    )
-    return tf.nn.depth_to_space(corners, 2)[:, 1:-1, 1:-1]
