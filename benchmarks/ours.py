@@ -195,7 +195,7 @@ def _tensorflow_attention(layer, x, backward):
     def gradients():
         with tf.GradientTape() as tape:
             tape.watch(x)
-            loss = tf.reduce_sum(tf.cast(layer(x), tf.float32))
+            loss = tf.reduce_sum(tf.cast(layer(x, training=True), tf.float32))
         return tape.gradient(loss, [x, *layer.trainable_variables])
 
     # What is read waits for what is computed.
@@ -209,7 +209,7 @@ def _jax_attention(layer, x, backward):
     import keras
 
     def loss(x, weights):
-        outputs, _ = layer.stateless_call(weights, state, x)
+        outputs, _ = layer.stateless_call(weights, state, x, training=True)
         return keras.ops.sum(keras.ops.cast(outputs, "float32"))
 
     weights = [variable.value for variable in layer.trainable_variables]

@@ -144,7 +144,7 @@ def _signatures(generator):
     by_seed = {
         "seed": {"dtype": "int32", "shape": ["batch"], "range": [0, 2**31 - 1]},
         **labels,
-        "truncation": {"dtype": "float32", "shape": []},
+        "truncation": {"dtype": "float32", "shape": ["batch"]},
     }
     latent = {"dtype": "float32", "shape": ["batch", latent_dim], "distribution": "normal"}
     picture_of_latent = {"image": {"dtype": "float32", **image, "range": [-1, 1]}}

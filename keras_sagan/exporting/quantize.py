@@ -162,13 +162,14 @@ def _requests(model, seeds, num_classes):
     """The inputs of every signature for seeds, batch by batch."""
     shape = _signature(model, "generate").get_input_details()["latent"]["shape"]
     batch_size, latent_dim = map(int, shape)
+    truncation = np.ones(batch_size, np.float32)
     requests = {"generate": [], "sample": [], "attend": []}
     for first in range(seeds[0], seeds[-1] + 1, batch_size):
         batch = np.arange(first, first + batch_size, dtype=np.int32)
         label = {} if num_classes is None else {"label": batch % np.int32(num_classes)}
         requests["generate"].append({"latent": latents.numpy_normal(batch, latent_dim), **label})
         for name in ("sample", "attend"):
-            requests[name].append({"seed": batch, "truncation": np.float32(1), **label})
+            requests[name].append({"seed": batch, "truncation": truncation, **label})
     return requests
 
 

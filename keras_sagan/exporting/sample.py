@@ -69,7 +69,7 @@ class Model:
         for start in range(0, count, self.batch):
             # Rows after the last picture repeat it, and are cut off below.
             rows = np.minimum(np.arange(start, start + self.batch), count - 1)
-            batch = {name: value[rows] if value.ndim else value for name, value in inputs.items()}
+            batch = {name: value[rows] for name, value in inputs.items()}
             results.append(self.call[signature](**batch))
         return {name: np.concatenate([r[name] for r in results])[:count] for name in results[0]}
 
@@ -170,7 +170,7 @@ def draw(model, options):
         latents = (truncation * latents).astype(np.float32)
         images = model.run("generate", labels[:1].repeat(len(seeds)), latent=latents)["image"]
         return sheet(np.clip(np.round((images + 1) * 127.5), 0, 255).astype(np.uint8), len(seeds))
-    inputs = {"seed": seeds.astype(np.int32), "truncation": truncation}
+    inputs = {"seed": seeds.astype(np.int32), "truncation": truncation.repeat(len(seeds))}
     if not options.attention:
         return sheet(model.run("sample", labels, **inputs)["image"], min(len(seeds), 8))
     y, x = options.attention

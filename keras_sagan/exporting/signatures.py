@@ -17,10 +17,9 @@ def write_signatures(generator, path, batch_size=None, num_classes=None):
 
     - `generate(latent float32 (batch, latent_dim), label int32 (batch,))` gives `image` float32
       (batch, height, width, 3) in [-1, 1].
-    - `sample(seed int32 (batch,), label int32 (batch,), truncation float32 ())` gives `image`
-      uint8 (batch, height, width, 3), the picture of `GAN.sample`. It is `serving_default`. With
-      an open batch size truncation may be (batch,) too: TensorFlow Serving batches requests that
-      arrive together, and takes no scalar then.
+    - `sample(seed int32 (batch,), label int32 (batch,), truncation float32 (batch,))` gives
+      `image` uint8 (batch, height, width, 3), the picture of `GAN.sample`. It is
+      `serving_default`.
     - `attend(seed, label, truncation)` gives that `image` and, by the name of each attention
       layer, its map float32 (batch, queries, keys).
 
@@ -37,65 +36,83 @@ def write_signatures(generator, path, batch_size=None, num_classes=None):
         with_maps = with_attention_maps(generator)
     latent_dim = generator.input["latent"].shape[1]
     label = {"label": ((batch_size,), "int32")} if "label" in generator.input else {}
-    by_latent = _signature({"latent": ((batch_size, latent_dim), "float32"), **label})
-    truncation = (None if batch_size is None else (), "float32")
-    by_seed = _signature({"seed": ((batch_size,), "int32"), **label, "truncation": truncation})
+    by_latent = {"latent": ((batch_size, latent_dim), "float32"), **label}
+    # Not a number: LiteRT on Arm crashes over an input without dimensions (all versions to 2.3),
+    # and TensorFlow Serving batches none.
+    truncation = ((batch_size,), "float32")
+    by_seed = {"seed": ((batch_size,), "int32"), **label, "truncation": truncation}
 
-    def call(model, latent, request):
-        """The outputs of a model by name, "image" among them."""
-        if num_classes is None:
-            labels, known = request.get("label"), 1.0
-        else:
-            labels, known = _known(request["label"], num_classes, raises=batch_size is None)
-        inputs = {"latent": latent, **dict.fromkeys(label, labels)}
-        outputs = model(inputs, training=False)
-        outputs = dict(outputs) if isinstance(outputs, dict) else {"output": outputs}
-        return {"image": outputs.pop("output") * known, **outputs}
+    def outputs_of(model):
+        """A function of latents and labels that gives the outputs of a model by name."""
 
-    def call_by_seed(model, request):
-        truncation = ops.reshape(request["truncation"], (-1, 1))
-        latent = latents.normal(request["seed"], latent_dim) * truncation
-        outputs = call(model, latent, request)
-        return {**outputs, "image": to_uint8(outputs["image"])}
+        @tf.function(autograph=False)  # so that it is in the file once
+        def call(latent, labels):
+            known = 1.0
+            if batch_size is not None and num_classes is not None:
+                labels, known = _known(labels, num_classes)
+            outputs = model({"latent": latent, **dict.fromkeys(label, labels)}, training=False)
+            outputs = dict(outputs) if isinstance(outputs, dict) else {"output": outputs}
+            return {"image": outputs.pop("output") * known, **outputs}
 
-    def generate(request):
-        return call(generator, request["latent"], request)
+        return call
 
-    def sample(request):
-        return call_by_seed(generator, request)
+    def signature(inputs, outputs_of_latent):
+        def call(request):
+            if batch_size is None:
+                request = _checked(request, num_classes)
+            if "latent" in request:
+                return outputs_of_latent(request["latent"], request.get("label"))
+            latent = latents.normal(request["seed"], latent_dim) * request["truncation"][:, None]
+            outputs = outputs_of_latent(latent, request.get("label"))
+            return {**outputs, "image": to_uint8(outputs["image"])}
 
-    def attend(request):
-        return call_by_seed(with_maps, request)
+        # One dictionary argument of tensors, which keep their names in the file.
+        specs = {name: tf.TensorSpec(*spec, name=name) for name, spec in inputs.items()}
+        return call, [specs]
 
+    pictures = outputs_of(generator)
     archive = keras.export.ExportArchive()
-    archive.track(with_maps)
-    archive.add_endpoint("generate", generate, input_signature=by_latent)
-    archive.add_endpoint("sample", sample, input_signature=by_seed)
-    archive.add_endpoint("attend", attend, input_signature=by_seed)
-    archive.add_endpoint("serving_default", sample, input_signature=by_seed)
+    archive.add_endpoint("sample", *signature(by_seed, pictures))  # the first is the default
+    archive.add_endpoint("attend", *signature(by_seed, outputs_of(with_maps)))
+    archive.add_endpoint("generate", *signature(by_latent, pictures))
     archive.write_out(path, verbose=False)
 
 
-def _known(label, num_classes, raises):
+def _checked(request, num_classes):
+    """Returns the inputs of a signature, or fails with a message that names the wrong one."""
+    (first, given), *others = request.items()
+    count = tf.shape(given)[0]
+    checks = [
+        tf.debugging.assert_equal(
+            tf.shape(value)[0], count, f"{name} must have one value for each {first}"
+        )
+        for name, value in others
+    ]
+    if "seed" in request:
+        checks += [
+            tf.debugging.assert_non_negative(request["seed"], "seed must be from 0 to 2147483647"),
+            tf.debugging.Assert(
+                tf.reduce_all(tf.math.is_finite(request["truncation"])),
+                ["truncation must be a finite number"],
+            ),
+        ]
+    if num_classes is not None:
+        last, label = num_classes - 1, request["label"]
+        message = f"label must be from 0 to {last}"
+        checks += [
+            tf.debugging.assert_non_negative(label, message),
+            tf.debugging.assert_less_equal(label, last, message),
+        ]
+    with tf.control_dependencies(checks):  # or another operation may fail first
+        return {name: tf.identity(value) for name, value in request.items()}
+
+
+def _known(label, num_classes):
     """Returns labels that are classes, and a factor of the pictures: 0 where they were not.
 
     In floating point, which overflows nowhere and which all devices have.
     """
-    if raises:
-        last = num_classes - 1
-        message = f"label must be from 0 to {last}"
-        checks = [
-            tf.debugging.assert_non_negative(label, message),
-            tf.debugging.assert_less_equal(label, last, message),
-        ]
-        with tf.control_dependencies(checks):  # or the lookup may fail first, with another message
-            return tf.identity(label), 1.0
     value = ops.cast(label, "float32")
     nearest = ops.minimum(ops.maximum(value, 0.0), num_classes - 1.0)
     wrong = ops.minimum(ops.absolute(value - nearest), 1.0)
     return ops.cast(nearest, "int32"), ops.reshape(1.0 - wrong, (-1, 1, 1, 1))
-
-
-def _signature(inputs):
-    """One dictionary argument of tensors (shape, dtype), which keep their names in the file."""
-    return [{name: tf.TensorSpec(*spec, name=name) for name, spec in inputs.items()}]

@@ -57,6 +57,8 @@ class SelfAttention2D(FeatureMapLayer):
         return_attention: Whether to return `(outputs, attention)`, where attention is
             (batch, queries, keys) float32, queries and keys row by row over the map and the
             pooled map; each row sums to 1. It takes all queries at once.
+        training: As of all layers. Without it the memory of blocks is linear too, but not that of
+            their gradients.
 
     Raises:
         ValueError: Channels that a reduction does not divide; values in other than `channels`
@@ -125,7 +127,7 @@ class SelfAttention2D(FeatureMapLayer):
             )
         self.gamma = self.add_weight(name="gamma", shape=(), initializer="zeros")
 
-    def call(self, inputs, return_attention=False):
+    def call(self, inputs, return_attention=False, training=False):
         inputs = to_channels_last(inputs, self.data_format)
         query = self._flatten(self.query(inputs))
         key = self._flatten(self._pool(self.key(inputs)))
@@ -133,7 +135,7 @@ class SelfAttention2D(FeatureMapLayer):
         if return_attention:
             attended, attention = dense_attention(query, key, value)
         else:
-            attended = self._attend(query, key, value)
+            attended = self._attend(query, key, value, training)
         attended = ops.reshape(attended, (*ops.shape(inputs)[:-1], value.shape[-1]))
         if self.output_projection:
             attended = self.output_conv(attended)
@@ -162,13 +164,13 @@ class SelfAttention2D(FeatureMapLayer):
         )
         return config
 
-    def _attend(self, query, key, value):
+    def _attend(self, query, key, value, training):
         block, queries, keys = self.query_block, query.shape[1], key.shape[1]
         if block is None or not (isinstance(queries, int) and isinstance(keys, int)):
             return dense_attention(query, key, value)[0]
         if block == "auto":
             block = None if queries * keys <= _DENSE else max(_BLOCK // keys, 1)
-        return kernels.attention(query, key, value, block)
+        return kernels.attention(query, key, value, block, training)
 
     def _convolution(self, name, channels, input_shape):
         layer = Conv2D(

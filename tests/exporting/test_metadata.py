@@ -158,7 +158,7 @@ def test_buffers_are_aligned_and_the_same(converted, model):
 
 def test_litert_computes_the_same(converted, model):
     rng = np.random.default_rng(0)
-    by_seed = {"seed": np.int32([7]), "truncation": np.float32(0.8)}
+    by_seed = {"seed": np.int32([7]), "truncation": np.float32([0.8])}
     requests = {
         "generate": {"latent": rng.normal(size=(1, 8)).astype(np.float32)},
         "sample": by_seed,

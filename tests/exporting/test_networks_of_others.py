@@ -22,7 +22,7 @@ from keras_sagan.sampling import sample
 def test_generators_of_any_kind_are_exported(kind, tmp_path):
     generator, _ = KINDS[kind][0]()
     expected = sample(generator, range(100))
-    inputs = {"seed": np.arange(100, dtype="int32"), "truncation": np.float32(1)}
+    inputs = {"seed": np.arange(100, dtype="int32"), "truncation": np.ones(100, "float32")}
     if "Sequential" not in kind:
         inputs["label"] = inputs["seed"] % 3
     write_saved_model(generator, str(tmp_path))

@@ -57,7 +57,7 @@ def test_every_precision_is_true_to_keras(generator, precision):
     for i in range(12):
         label = inputs["label"][i : i + 1]
         images.append(generate(latent=inputs["latent"][i : i + 1], label=label)["image"])
-        request = {"seed": np.array([i], np.int32), "label": label, "truncation": np.float32(1)}
+        request = {"seed": np.array([i], np.int32), "label": label, "truncation": np.float32([1])}
         pictures.append(draw(**request)["image"])
         attended.append(attend(**request))
     assert psnr(np.concatenate(images), expected) > LEAST[precision]

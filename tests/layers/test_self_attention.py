@@ -172,12 +172,13 @@ def attention_gradients(query, key, value, weights):
     [("float32", 1e-5), ("bfloat16", 2e-2)],  # 8 bits of mantissa: 4e-3 a rounding
 )
 @pytest.mark.parametrize("block", [None, 12, 5, 1])
-def test_gradients(block, dtype, tolerance):
+@pytest.mark.parametrize("training", [True, False])
+def test_gradients(block, dtype, tolerance, training):
     rng = np.random.default_rng(0)
     arrays = [rng.normal(size=(3, *shape)) for shape in ((12, 3), (7, 3), (7, 5), (12, 5))]
     expected = attention_gradients(*arrays)
     tensors = [keras.ops.convert_to_tensor(a, dtype) for a in arrays]
-    attend = evaluation(block)
+    attend = evaluation(block, training)
     found = gradients_of(
         lambda q, k, v: keras.ops.sum(keras.ops.cast(attend(q, k, v) * tensors[3], "float32")),
         tensors[:3],
@@ -188,9 +189,9 @@ def test_gradients(block, dtype, tolerance):
         assert np.abs(gradient - exact).max() < tolerance * np.abs(exact).max()
 
 
-def evaluation(block):
+def evaluation(block, training=True):
     """The function that attends, in blocks or with all queries at once."""
-    return lambda q, k, v: kernels.attention(q, k, v, block)
+    return lambda q, k, v: kernels.attention(q, k, v, block, training)
 
 
 @pytest.mark.parametrize("block", [None, 5])
@@ -229,9 +230,9 @@ def test_auto_takes_blocks_where_the_map_is_large(monkeypatch):
     blocks = []
     attend = kernels.attention
 
-    def noted(query, key, value, block):
+    def noted(query, key, value, block, training):
         blocks.append(block)
-        return attend(query, key, value, block)
+        return attend(query, key, value, block, training)
 
     monkeypatch.setattr(kernels, "attention", noted)
     monkeypatch.setattr(self_attention, "_DENSE", 64 * 16)

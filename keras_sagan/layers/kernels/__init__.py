@@ -8,7 +8,8 @@
 
 `reference` is plain Keras and TensorFlow, for every device and backend. `cpu` gives the same
 numbers faster where TensorFlow runs on CPUs, above all for gradients; so convolutions take it in
-training alone, and graphs that are exported stay plain. `auto` is `cpu` on machines that have no
+training alone. Without training no operation has a gradient of its own making: a graph that is
+exported would keep it. `auto` is `cpu` on machines that have no
 other devices (see `device.py`), `reference` everywhere else. Functions that TensorFlow has traced
 keep what was chosen then.
 """
@@ -82,7 +83,7 @@ def conv_transpose(inputs, kernel, stride=2, training=False):
     return module.conv_transpose(inputs, ops.convert_to_tensor(kernel), stride)
 
 
-def attention(query, key, value, block=None):
+def attention(query, key, value, block=None, training=False):
     """Returns `softmax(query key') value`, all queries at once or a block at a time.
 
     Args:
@@ -90,11 +91,12 @@ def attention(query, key, value, block=None):
         key: (batch, keys, key channels).
         value: (batch, keys, value channels).
         block: Queries at a time, for memory linear in their number, which must be known; or None.
+        training: Whether gradients will follow, which are to be linear in memory too.
 
     Returns:
         (batch, queries, value channels).
     """
-    return _implementation("attention").attention(query, key, value, block)
+    return _implementation("attention").attention(query, key, value, block, training)
 
 
 def batch_norm(inputs, gain, bias, epsilon):

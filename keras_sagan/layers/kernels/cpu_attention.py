@@ -20,21 +20,25 @@ _PIECES = 64
 
 
 @float32_for_emulated
-def attention(query, key, value, block):
+def attention(query, key, value, block, training=False):
     """See `kernels.attention`."""
     if block is None:
-        return _dense(query, key, value)
-    return _blockwise(query, key, value, block)
+        return _dense(query, key, value, _remembered if training else _attended)
+    return _blockwise(query, key, value, block, training)
 
 
-def _dense(query, key, value):
+def _dense(query, key, value, attend):
     batch, queries, _ = query.shape
     pieces = 1
     if None not in (batch, queries, key.shape[1]):
         pieces = min(-(-batch * queries * key.shape[1] // _PIECE), batch, _PIECES)
     sizes = [batch // pieces + (i < batch % pieces) for i in range(pieces)] if pieces > 1 else 1
     parts = zip(*(tf.split(x, sizes) for x in (query, key, value)), strict=True)
-    return tf.concat([_remembered(*part) for part in parts], axis=0)
+    return tf.concat([attend(*part) for part in parts], axis=0)
+
+
+def _attended(query, key, value):
+    return tf.matmul(_softmax(query, key), value)
 
 
 @tf.custom_gradient
@@ -48,7 +52,7 @@ def _remembered(query, key, value):
     return outputs, _gradient(backward, query, key, value)
 
 
-def _blockwise(query, key, value, block):
+def _blockwise(query, key, value, block, training):
     queries = query.shape[1]
     blocks = -(-queries // block)
     padding = [[0, 0], [0, blocks * block - queries], [0, 0]]
@@ -74,7 +78,7 @@ def _blockwise(query, key, value, block):
     def forward(query, key, value):
         return whole(
             tf.map_fn(
-                lambda q: tf.matmul(_softmax(q, key), value),
+                lambda q: _attended(q, key, value),
                 in_blocks(query),
                 fn_output_signature=value.dtype,
                 parallel_iterations=1,
@@ -105,16 +109,20 @@ def _blockwise(query, key, value, block):
         )
         return whole(d_query.stack()), tf.cast(d_key, key.dtype), tf.cast(d_value, value.dtype)
 
+    def attend(*tensors):
+        return each_group(forward, tensors, value)
+
     @tf.custom_gradient
-    def attend(query, key, value):
-        outputs = each_group(forward, (query, key, value), value)
+    def remembered(query, key, value):
+        outputs = attend(query, key, value)
 
         def of_all(query, key, value, upstream):
             return each_group(backward, (query, key, value, upstream, outputs), (query, key, value))
 
         return outputs, _gradient(of_all, query, key, value)
 
-    return attend(tf.pad(query, padding), key, value)[:, :queries]
+    call = remembered if training else attend
+    return call(tf.pad(query, padding), key, value)[:, :queries]
 
 
 def _softmax(query, key):

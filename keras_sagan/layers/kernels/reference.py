@@ -32,18 +32,18 @@ def conv_transpose(inputs, kernel, stride):
     )
 
 
-def attention(query, key, value, block):
+def attention(query, key, value, block, training=False):
     """See `kernels.attention`."""
     if block is None:
         return dense_attention(query, key, value)[0]
     if keras.backend.backend() == "tensorflow":
-        return _attention_in_blocks(query, key, value, block)
+        return _attention_in_blocks(query, key, value, block, training)
     if keras.backend.backend() == "torch":
         return _attention_of_blocks(query, key, value, block)
     return blockwise_attention(query, key, value, block)
 
 
-def _attention_in_blocks(query, key, value, block):
+def _attention_in_blocks(query, key, value, block, training):
     """`blockwise_attention` in TensorFlow's own loop, which can be differentiated twice."""
     import tensorflow as tf
 
@@ -61,7 +61,7 @@ def _attention_in_blocks(query, key, value, block):
     # The loop sums the gradients of key and value over hundreds of blocks, so in float32.
     key, value = tf.cast(key, tf.float32), tf.cast(value, tf.float32)
     attended = tf.map_fn(
-        lambda part: recomputed(attend, part, key, value),
+        lambda part: recomputed(attend, part, key, value) if training else attend(part, key, value),
         tf.transpose(parts, (1, 0, 2, 3)),
         fn_output_signature=query.dtype,
         parallel_iterations=1,

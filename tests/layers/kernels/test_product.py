@@ -49,8 +49,8 @@ def attention_case(attend):
 CASES = {
     "conv": conv_case,
     "conv_transpose": conv_transpose_case,
-    "dense": lambda: attention_case(lambda *tensors: cpu.attention(*tensors, None)),
-    "blockwise": lambda: attention_case(lambda *tensors: cpu.attention(*tensors, 5)),
+    "dense": lambda: attention_case(lambda *tensors: cpu.attention(*tensors, None, True)),
+    "blockwise": lambda: attention_case(lambda *tensors: cpu.attention(*tensors, 5, True)),
 }
 
 
