@@ -64,13 +64,16 @@ def test_batches_of_one_size_are_traced_once_and_follow_the_weights():
     generator = counting_generator()
     sampler = Sampler(generator)
     Passes.traced = 0
+    rng = np.random.default_rng(0)
     for _ in range(3):
         for variable in generator.variables:
-            variable.assign(np.random.default_rng().normal(size=variable.shape))
+            variable.assign(rng.normal(size=variable.shape))
         sampler.update()
         for count in (8, 11, 16):  # a last batch of 3 is padded
             images = sampler.sample(range(count), batch_size=8)
-            check_same_pictures(images, drawn_traces_apart(generator, count))
+            expected = drawn_traces_apart(generator, count)
+            # A level apart at most; of so few values one may be more than a thousandth.
+            assert np.abs(images.astype(int) - expected).max() <= 1
     assert Passes.traced == 1
     sampler.sample(range(3))
     sampler.sample(range(4))  # both in a batch of 4
