@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers, ops
 
 from keras_sagan.layers import Conv2D, Conv2DTranspose, SelfAttention2D, UpsampleConv2D
@@ -20,7 +21,10 @@ _DIFFERENCES = 32
 _LARGEST_KERNEL = 32 << 20  # bytes, of float32
 # Layers are known by their exact type. A subclass may compute something else, so it is copied.
 _RULES = {}
-_TABLE_DTYPES = {"float16": "int16", "dynamic_int8": "int8", "int8": "int8"}
+# Tables of classes in digits of 8 bits. Quantisers leave them as they are or give one step to all
+# channels, and GPU delegates take no integers but these.
+_DIGITS = {"float16": 2, "dynamic_int8": 1, "int8": 1}
+FLOAT_SCOPE = "table"  # of operations that stay float in every precision
 
 
 def _rule(*types):
@@ -45,7 +49,7 @@ def device_model(model, precision="float32"):
     Args:
         model: Of `inference_model`.
         precision: One of `PRECISIONS`. Its weights stay float32 all the same, but for the tables
-            of classes, which quantisers leave as they are or give one step for all channels.
+            of classes.
 
     Returns:
         A `keras.Model` of the same inputs and outputs. Names of layers end in a dot, so that none
@@ -67,27 +71,40 @@ def _copied(layer, precision, *args, **kwargs):
 
 
 class StoredClassScaleOffset(layers.Layer):
-    """`ClassScaleOffset` with tables of integers, each channel in multiples of its own step.
+    """`ClassScaleOffset` from one table, in float32 or in integers of 8 bits.
+
+    A number is `step * (digit[0] + 256 digit[1] + ...)`, with a step for each channel.
 
     Args:
         layer: A `ClassScaleOffset`.
-        dtype: "int16" or "int8".
+        digits: Integers for each number; 0 for float32.
     """
 
-    def __init__(self, layer, dtype):
+    def __init__(self, layer, digits=0):
         super().__init__()
-        largest = np.iinfo(dtype).max
-        self.tables = []
-        for table in (layer.scale, layer.offset):
-            table = np.asarray(table)
-            step = np.maximum(np.abs(table).max(axis=0), 1e-12) / largest
-            self.tables.append((np.round(table / step).astype(dtype), step))
+        table = np.concatenate([layer.scale, layer.offset], axis=1)
+        self.digits, self.table = digits, table
+        if digits:
+            # From -128 to 127; the largest number is 127 in all digits.
+            places = 256 ** np.arange(digits)
+            steps = np.maximum(np.abs(table).max(axis=0), 1e-12) / (127 * places.sum())
+            rest, lowest = np.round(table.astype(np.float64) / steps).astype(np.int64), []
+            for _ in places:
+                lowest.append((rest + 128) % 256 - 128)
+                rest = (rest - lowest[-1]) // 256
+            self.table = np.concatenate(lowest, axis=1).astype(np.int8)
+            self.factors = np.outer(places, steps).ravel().astype(np.float32)
 
     def call(self, inputs, labels):
-        scale, offset = (
-            (ops.cast(ops.take(table, labels, axis=0), "float32") * step)[:, None, None, :]
-            for table, step in self.tables
-        )
+        with tf.name_scope(FLOAT_SCOPE):
+            # Not `ops.take`, which has negative labels count from the end in further operations.
+            rows = tf.gather(self.table, labels)
+            if self.digits:
+                rows = ops.cast(rows, "float32") * self.factors
+            rows = ops.reshape(rows, (-1, 1, 1, rows.shape[-1]))
+            # All at once: LiteRT 2.5 on WebGPU errs over halves that are added and split again.
+            scale, offset, *higher = ops.split(rows, 2 * max(self.digits, 1), axis=-1)
+            scale, offset = sum(higher[::2], scale), sum(higher[1::2], offset)
         return inputs * scale + offset
 
 
@@ -243,9 +260,7 @@ def _upsample(layer, precision, x, **kwargs):
 
 @_rule(ClassScaleOffset)
 def _class_scale_offset(layer, precision, *args, **kwargs):
-    if precision not in _TABLE_DTYPES:
-        return copied(layer, *args, **kwargs)
-    return StoredClassScaleOffset(layer, _TABLE_DTYPES[precision])(*args, **kwargs)
+    return StoredClassScaleOffset(layer, _DIGITS.get(precision, 0))(*args, **kwargs)
 
 
 @_rule(SelfAttention2D)
@@ -310,8 +325,9 @@ def _sub_pixel(x, kernel, bias, strides, crop, size, activation=None):
 def _channels_to_rows(x, count):
     """(height, width, count c) to (count height, width, c)."""
     _, height, width, channels = x.shape
-    x = ops.reshape(x, (-1, height, width, count, channels // count))
-    x = ops.transpose(x, (0, 1, 3, 2, 4))
+    # Rows in the place of pictures: GPU delegates know no more than four dimensions.
+    x = ops.reshape(x, (-1, width, count, channels // count))
+    x = ops.transpose(x, (0, 2, 1, 3))
     return ops.reshape(x, (-1, count * height, width, channels // count))
 
 

@@ -18,6 +18,7 @@ from keras_sagan.exporting import PRECISIONS
 from keras_sagan.exporting.metadata import LABELS_FILE, add_metadata, labels_text
 from keras_sagan.exporting.report import PICTURES, Report
 from keras_sagan.exporting.saved_model import write_saved_model
+from keras_sagan.exporting.signatures import SIGNATURES
 from keras_sagan.exporting.tflite import convert_to_tflite
 from keras_sagan.exporting.warmup import write_warmup
 from keras_sagan.models import map_shapes
@@ -29,19 +30,21 @@ from keras_sagan.sampling.sampler import to_uint8
 
 _LEAST_PSNR = 60.0  # dB, of float32: a thousandth of the range of a picture
 _MODULES = (keras, tf, np)
+_SMALLEST_FIRST = ("dynamic_int8", "int8", "float16", "float32")
 _PACKAGES = ("ai-edge-litert", "ai-edge-quantizer")
 
 
 def export_run(run, precisions=PRECISIONS, batch_size=1, overwrite=False):
     """Writes the `export/` of a run.
 
-    saved_model/1/            for TensorFlow Serving, with warm-up requests
-    generator_float32.tflite  and so on, for each precision
-    sample.py                 draws with the .tflite files, and needs nothing of this package
-    labels.txt                the names of the classes, one a line
-    report.json               what each file costs, and how true it is to the Keras model
-    int8_worst.png            the picture that int8 does worst: Keras, int8
-    manifest.json             config, checksums, versions, inputs and outputs
+    saved_model/1/             for TensorFlow Serving, with warm-up requests
+    generator_float32.tflite   and so on, for each precision
+    generate_only_....tflite   in the smallest of them, for latents of one's own
+    sample.py                  draws with the .tflite files, and needs nothing of this package
+    labels.txt                 the names of the classes, one a line
+    report.json                what each file costs, and how true it is to the Keras model
+    int8_worst.png             the picture that int8 does worst: Keras, int8
+    manifest.json              config, checksums, versions, inputs and outputs
 
     Args:
         run: A `keras_sagan.running.run_folder.Run` with a checkpoint.
@@ -74,14 +77,16 @@ def _write(run, folder, precisions, batch_size):
     write_saved_model(generator, str(folder / "saved_model" / "1"))
     write_warmup(folder / "saved_model" / "1")
     chosen = [name for name in PRECISIONS if name in precisions]
-    paths = {name: folder / f"generator_{name}.tflite" for name in chosen}
+    smallest = next(name for name in _SMALLEST_FIRST if name in chosen)
+    files = [(folder / f"generator_{name}.tflite", name, SIGNATURES) for name in chosen]
+    files.append((folder / f"generate_only_{smallest}.tflite", smallest, ("generate",)))
     yield f"TF Lite, and {PICTURES} pictures of each file against the Keras model ..."
     report = Report(generator, batch_size)
-    yield report.header(path.name for path in paths.values())
+    yield report.header(path.name for path, *_ in files)
     shutil.copyfile(Path(__file__).with_name("sample.py"), folder / "sample.py")
     rows = []
-    for precision, path in paths.items():
-        file, left_in_float = convert_to_tflite(generator, precision, batch_size)
+    for path, precision, signatures in files:
+        file, left_in_float = convert_to_tflite(generator, precision, batch_size, signatures)
         maps = map_shapes(generator)
         try:
             named = add_metadata(file, run.name, about, labels, maps)
@@ -95,11 +100,11 @@ def _write(run, folder, precisions, batch_size):
         yield report.line(row)
         if left_in_float:
             yield f"  left in float, as int8 would cost too much: {', '.join(left_in_float)}"
-    if "int8" in precisions:  # which comes last
-        seed = row["worst_seed"]
-        pair = to_uint8(np.stack([report.expected[seed], images[seed]]))
-        sheets.sheet(pair, columns=2).save(folder / "int8_worst.png")
-        yield f"int8 does worst on seed {seed}: {row['worst_psnr_db']:.1f} dB, int8_worst.png"
+        if path.name == "generator_int8.tflite":
+            seed = row["worst_seed"]
+            pair = to_uint8(np.stack([report.expected[seed], images[seed]]))
+            sheets.sheet(pair, columns=2).save(folder / "int8_worst.png")
+            yield f"  worst on seed {seed}: {row['worst_psnr_db']:.1f} dB, int8_worst.png"
     measured = {"pictures": PICTURES, "batch_size": batch_size, "cores": report.cores}
     _write_json(folder / "report.json", {**measured, "processor": processor_name(), "files": rows})
     _write_json(
@@ -116,6 +121,13 @@ def _write(run, folder, precisions, batch_size):
                 **{name: metadata.version(name) for name in _PACKAGES},
             },
             "signatures": _signatures(generator),
+            "tflite": {
+                row["file"]: {
+                    "signatures": signatures,
+                    "left_to_the_cpu": row["left_to_the_cpu"],
+                }
+                for row, (_, _, signatures) in zip(rows, files, strict=True)
+            },
             "batch": {"tflite": batch_size, "saved_model": "any"},
             "files": {
                 path.relative_to(folder).as_posix(): _sha256(path)
@@ -161,6 +173,10 @@ def _signatures(generator):
         "generate": {"inputs": {"latent": latent, **labels}, "outputs": picture_of_latent},
         "sample": {"inputs": by_seed, "outputs": picture},
         "attend": {"inputs": by_seed, "outputs": {**picture, **maps}},
+        "latents": {
+            "inputs": {name: by_seed[name] for name in ("seed", "truncation")},
+            "outputs": {"latent": latent},
+        },
     }
 
 

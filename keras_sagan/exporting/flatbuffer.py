@@ -5,6 +5,7 @@ import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
 _ALIGNMENT = 16  # of Buffer.data, by TF Lite's schema
+_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if name.isupper()}
 
 
 def read(file):
@@ -39,6 +40,14 @@ def write(model):
     builder = flatbuffers.Builder(size + (1 << 20))
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(memoryview(builder.Bytes)[builder.Head() :])
+
+
+def operator_names(model):
+    """Returns the name of each of the operators that the operations of a `ModelT` refer to."""
+    # Codes up to 127 stand in an older field, which old runtimes read, or in both.
+    return [
+        _NAMES[max(code.deprecatedBuiltinCode, code.builtinCode)] for code in model.operatorCodes
+    ]
 
 
 class _AlignedBuffer(schema.BufferT):

@@ -12,7 +12,10 @@ import re
 import warnings
 
 import numpy as np
+from tensorflow.lite.python import schema_py_generated as schema
 
+from keras_sagan.exporting import flatbuffer
+from keras_sagan.exporting.device import FLOAT_SCOPE
 from keras_sagan.sampling import latents
 
 # Seeds of pictures that neither a report nor a person is likely to draw.
@@ -85,6 +88,9 @@ def to_int8(model, generator, layers, num_classes):
                 recipes.add_weight_only_config(inside, operation, 8)
             for operation in _ACTIVATIONS:
                 recipes.add_quantization_config(inside, operation, algorithm_key="no_quantize")
+        tables = f"{scope(generator)}.*/{FLOAT_SCOPE}/"
+        for operation in _ACTIVATIONS:
+            recipes.add_quantization_config(tables, operation, algorithm_key="no_quantize")
         return recipes
 
     # Extremes, not their moving average, which cuts off what is rare: 5 dB on CIFAR-10.
@@ -114,6 +120,33 @@ def to_int8(model, generator, layers, num_classes):
     enough = _SUFFICIENT if best >= _SUFFICIENT else best - 0.5
     left = ranking[: next(i for i, value in enumerate(qualities) if value >= enough)]
     return without(left), left
+
+
+def dequantize_digits(model):
+    """Turns casts of gathered int8 to float into dequantisations by steps of 1: the same numbers.
+
+    GPU delegates take no such casts, and the converter makes dequantisations of nothing but what
+    it quantised itself.
+    """
+    tree = flatbuffer.read(model)
+    names = flatbuffer.operator_names(tree)
+    dequantize = schema.BuiltinOperator.DEQUANTIZE
+    tree.operatorCodes.append(schema.OperatorCodeT(dequantize, version=2, builtinCode=dequantize))
+    for subgraph in tree.subgraphs:
+        gathered = {}  # the table of each row
+        for operator in subgraph.operators:
+            name, source = names[operator.opcodeIndex], operator.inputs[0]
+            if name == "GATHER" and subgraph.tensors[source].type == schema.TensorType.INT8:
+                gathered[operator.outputs[0]] = source
+            if name == "CAST" and source in gathered:
+                operator.opcodeIndex = len(names)
+                operator.builtinOptionsType = schema.BuiltinOptions.DequantizeOptions
+                operator.builtinOptions = schema.DequantizeOptionsT()
+                for tensor in (source, gathered[source]):
+                    subgraph.tensors[tensor].quantization = schema.QuantizationParametersT(
+                        scale=[1.0], zeroPoint=[0]
+                    )
+    return flatbuffer.write(tree)
 
 
 def psnr(images, expected):
@@ -159,17 +192,23 @@ def _quiet():
 
 
 def _requests(model, seeds, num_classes):
-    """The inputs of every signature for seeds, batch by batch."""
+    """The inputs of every signature of the generator for seeds, batch by batch."""
+    found = _interpreter(model).get_signature_list()
     shape = _signature(model, "generate").get_input_details()["latent"]["shape"]
     batch_size, latent_dim = map(int, shape)
     truncation = np.ones(batch_size, np.float32)
-    requests = {"generate": [], "sample": [], "attend": []}
+    requests = {name: [] for name in found}
     for first in range(seeds[0], seeds[-1] + 1, batch_size):
         batch = np.arange(first, first + batch_size, dtype=np.int32)
-        label = {} if num_classes is None else {"label": batch % np.int32(num_classes)}
-        requests["generate"].append({"latent": latents.numpy_normal(batch, latent_dim), **label})
-        for name in ("sample", "attend"):
-            requests[name].append({"seed": batch, "truncation": truncation, **label})
+        inputs = {
+            "seed": batch,
+            "truncation": truncation,
+            "latent": latents.numpy_normal(batch, latent_dim),
+        }
+        if num_classes is not None:
+            inputs["label"] = batch % np.int32(num_classes)
+        for name, signature in found.items():
+            requests[name].append({key: inputs[key] for key in signature["inputs"]})
     return requests
 
 
@@ -179,6 +218,10 @@ def _images(model, requests):
 
 
 def _signature(model, name):
+    return _interpreter(model).get_signature_runner(name)
+
+
+def _interpreter(model):
     from ai_edge_litert.interpreter import Interpreter
 
-    return Interpreter(model_content=model).get_signature_runner(name)
+    return Interpreter(model_content=model)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from keras_sagan.exporting.gpu_delegate import left_to_the_cpu
 from keras_sagan.exporting.quantize import psnr
 from keras_sagan.sampling.sampler import generator_inputs
 
@@ -25,6 +26,7 @@ _COLUMNS = (
     ("peak MB", "{peak_mb:.0f}"),
     ("PSNR dB", "{psnr_db:.1f}"),
     ("SSIM", "{ssim:.4f}"),
+    ("GPU", "{gpu}"),
 )
 
 
@@ -50,8 +52,9 @@ class Report:
         Returns:
             A dictionary of the numbers of a row (times in ms a picture, memory in MB of a process
             that only runs the file, or None where the system does not tell, PSNR in dB over all
-            pictures, mean SSIM, the seed and PSNR of the worst picture), and the pictures, (256,
-            height, width, 3) float32.
+            pictures, mean SSIM, the seed and PSNR of the worst picture, the operations of
+            `generate` that GPU delegates leave to the CPU), and the pictures, (256, height,
+            width, 3) float32.
         """
         _, one_core = self._run(path, _PICTURES_ON_ONE_CORE, threads=1)
         images, all_cores = self._run(path, PICTURES, self.cores)
@@ -71,6 +74,7 @@ class Report:
             "ssim": float(np.mean(ssim)),
             "worst_seed": worst,
             "worst_psnr_db": each[worst],
+            "left_to_the_cpu": left_to_the_cpu(path.read_bytes()),
         }
         return row, images
 
@@ -87,6 +91,7 @@ class Report:
     def line(self, row):
         """Returns the line of a file that was measured, after `header`."""
         known = {name: math.nan if value is None else value for name, value in row.items()}
+        known["gpu"] = "in part" if row["left_to_the_cpu"] else "whole"
         return self._line([text.format(**known) for _, text in _COLUMNS])
 
     def _line(self, cells):

@@ -4,15 +4,18 @@
 
 Every export has a copy of this program beside the files. NumPy, Pillow and ai-edge-litert (LiteRT,
 which runs TF Lite files) are all that it needs. It is the example for a port to another language. A
-file has three signatures, called by name:
+file has four signatures, called by name:
 
     sample(seed, label, truncation)  ->  image, uint8 (batch, height, width, 3)
     attend(seed, label, truncation)  ->  image, and (batch, queries, keys) for each attention layer
+    latents(seed, truncation)        ->  latent, float32 (batch, length)
     generate(latent, label)          ->  image, float32 in [-1, 1]
 
-The batch is fixed, mostly to 1. A zip archive at the end of the file holds `labels.txt`, the names
-of the classes, and `attention.json`, the (height, width) of the queries and keys of each attention
-layer. A file without classes has no `labels.txt`, and its signatures no `label`.
+`sample` is `generate` of `latents`. GPUs have no integer arithmetic for the seed: a port that uses
+one calls `latents` on the CPU and `generate` on the GPU, as --interpolate here calls one after the
+other. The batch is fixed, mostly to 1. A zip archive at the end of the file holds `labels.txt`, the
+names of the classes, and `attention.json`, the (height, width) of the queries and keys of each
+attention layer. A file without classes has no `labels.txt`, and its signatures no `label`.
 """
 
 import argparse
@@ -52,7 +55,9 @@ class Model:
         found = {name: sorted(signature["inputs"]) for name, signature in signatures}
         label = [] if self.classes is None else ["label"]
         wanted = {name: [*label, "seed", "truncation"] for name in ("attend", "sample")}
-        wanted["generate"] = [*label, "latent"]
+        wanted |= {"generate": [*label, "latent"], "latents": ["seed", "truncation"]}
+        if list(found) == ["generate"]:
+            fail(f"{path}: for latents of your own alone; name a generator_*.tflite")
         if found != wanted:
             labels = "with" if label else "without"
             fail(f"{path}: a generator {labels} labels.txt has inputs {wanted}, not {found}")
@@ -61,11 +66,11 @@ class Model:
         self.batch, self.height, self.width, _ = map(int, shape)
         self.latent_dim = int(self.call["generate"].get_input_details()["latent"]["shape"][1])
 
-    def run(self, signature, labels, **inputs):
+    def run(self, signature, label=None, **inputs):
         """Calls a signature batch by batch; returns its outputs by name, one row a picture."""
-        count, results = len(labels), []
-        if self.classes is not None:
-            inputs["label"] = labels
+        count, results = len(next(iter(inputs.values()))), []
+        if self.classes is not None and label is not None:
+            inputs["label"] = label
         for start in range(0, count, self.batch):
             # Rows after the last picture repeat it, and are cut off below.
             rows = np.minimum(np.arange(start, start + self.batch), count - 1)
@@ -107,20 +112,6 @@ def read_archive(path):
         fail(f"{path}: cut short, or not of python -m export: it does not end in a zip archive")
 
 
-def latent(seed, length):
-    """The latent that the file makes of a seed: normal numbers from a hash of (seed, index)."""
-
-    def mix(x):  # in 32 bits, which wrap around
-        x = (x ^ (x >> 16)) * np.uint32(0x7FEB352D)
-        x = (x ^ (x >> 15)) * np.uint32(0x846CA68B)
-        return x ^ (x >> 16)
-
-    index = np.arange(2 * length, dtype=np.uint32)
-    bits = mix(mix(np.array([seed ^ 0x9E3779B9], np.uint32)) + index * np.uint32(0x9E3779B1))
-    uniform = ((bits >> 9).astype(np.float32) + np.float32(0.5)) / np.float32(2**23)
-    return np.sqrt(-2 * np.log(uniform[0::2])) * np.cos(np.float32(2 * np.pi) * uniform[1::2])
-
-
 def arc(start, end, count):
     """Points from one latent to another, which keep to the lengths that latents have (slerp)."""
     angle = math.acos(np.clip(start @ end / np.sqrt((start @ start) * (end @ end)), -1, 1))
@@ -159,18 +150,19 @@ def sheet(images, columns):
 
 def draw(model, options):
     """Draws what the options ask for; returns a PIL image."""
-    start, end = options.interpolate or (options.seed, None)
-    seeds = np.arange(start, start + options.count)
+    first = options.interpolate[0] if options.interpolate else options.seed
+    seeds = np.arange(first, first + options.count)
     labels = (seeds % len(model.classes or [None])).astype(np.int32)
     if options.label is not None:
         labels[:] = model.label(options.label)
-    truncation = np.float32(options.truncation)
+    truncation = np.full(len(seeds), options.truncation, np.float32)
     if options.interpolate:
-        latents = arc(latent(start, model.latent_dim), latent(end, model.latent_dim), len(seeds))
-        latents = (truncation * latents).astype(np.float32)
+        ends = np.array(options.interpolate, np.int32)
+        ends = model.run("latents", seed=ends, truncation=np.ones(2, np.float32))["latent"]
+        latents = (arc(*ends, len(seeds)) * truncation[:, None]).astype(np.float32)
         images = model.run("generate", labels[:1].repeat(len(seeds)), latent=latents)["image"]
         return sheet(np.clip(np.round((images + 1) * 127.5), 0, 255).astype(np.uint8), len(seeds))
-    inputs = {"seed": seeds.astype(np.int32), "truncation": truncation.repeat(len(seeds))}
+    inputs = {"seed": seeds.astype(np.int32), "truncation": truncation}
     if not options.attention:
         return sheet(model.run("sample", labels, **inputs)["image"], min(len(seeds), 8))
     y, x = options.attention

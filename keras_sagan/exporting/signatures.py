@@ -1,4 +1,4 @@
-"""The three signatures that the SavedModel and the TF Lite files have."""
+"""The signatures that the SavedModel and the TF Lite files have."""
 
 import keras
 import tensorflow as tf
@@ -9,11 +9,11 @@ from keras_sagan.sampling import latents
 from keras_sagan.sampling.inference import float32_policy
 from keras_sagan.sampling.sampler import to_uint8
 
-SIGNATURES = ("generate", "sample", "attend")
+SIGNATURES = ("generate", "sample", "attend", "latents")
 
 
 def write_signatures(generator, path, batch_size=None, num_classes=None):
-    """Writes a SavedModel with three signatures on the same weights.
+    """Writes a SavedModel with four signatures on the same weights.
 
     - `generate(latent float32 (batch, latent_dim), label int32 (batch,))` gives `image` float32
       (batch, height, width, 3) in [-1, 1].
@@ -22,6 +22,8 @@ def write_signatures(generator, path, batch_size=None, num_classes=None):
       `serving_default`.
     - `attend(seed, label, truncation)` gives that `image` and, by the name of each attention
       layer, its map float32 (batch, queries, keys).
+    - `latents(seed, truncation)` gives the `latent` that `sample` makes of a seed. GPUs have no
+      integer arithmetic for it: a device can call it on the CPU, and `generate` on the GPU.
 
     Without classes there is no `label`. One beyond the classes is an error in a SavedModel. A
     device cannot raise one: there the picture is all of one grey.
@@ -56,25 +58,33 @@ def write_signatures(generator, path, batch_size=None, num_classes=None):
 
         return call
 
-    def signature(inputs, outputs_of_latent):
+    def latent_of(request):
+        factor = ops.reshape(request["truncation"], (-1, 1))
+        return latents.normal(request["seed"], latent_dim) * factor
+
+    def drawing(outputs_of_latent):
         def call(request):
-            if batch_size is None:
-                request = _checked(request, num_classes)
-            if "latent" in request:
-                return outputs_of_latent(request["latent"], request.get("label"))
-            latent = latents.normal(request["seed"], latent_dim) * request["truncation"][:, None]
-            outputs = outputs_of_latent(latent, request.get("label"))
+            outputs = outputs_of_latent(latent_of(request), request.get("label"))
             return {**outputs, "image": to_uint8(outputs["image"])}
 
+        return call
+
+    archive = keras.export.ExportArchive()
+
+    def add(name, inputs, call):
+        def checked(request):
+            return call(_checked(request, num_classes) if batch_size is None else request)
+
         # One dictionary argument of tensors, which keep their names in the file.
-        specs = {name: tf.TensorSpec(*spec, name=name) for name, spec in inputs.items()}
-        return call, [specs]
+        specs = {key: tf.TensorSpec(*spec, name=key) for key, spec in inputs.items()}
+        archive.add_endpoint(name, checked, [specs])
 
     pictures = outputs_of(generator)
-    archive = keras.export.ExportArchive()
-    archive.add_endpoint("sample", *signature(by_seed, pictures))  # the first is the default
-    archive.add_endpoint("attend", *signature(by_seed, outputs_of(with_maps)))
-    archive.add_endpoint("generate", *signature(by_latent, pictures))
+    add("sample", by_seed, drawing(pictures))  # the first is the default
+    add("attend", by_seed, drawing(outputs_of(with_maps)))
+    add("generate", by_latent, lambda request: pictures(request["latent"], request.get("label")))
+    latents_by = {name: by_seed[name] for name in ("seed", "truncation")}
+    add("latents", latents_by, lambda request: {"latent": latent_of(request)})
     archive.write_out(path, verbose=False)
 
 
@@ -96,7 +106,7 @@ def _checked(request, num_classes):
                 ["truncation must be a finite number"],
             ),
         ]
-    if num_classes is not None:
+    if num_classes is not None and "label" in request:
         last, label = num_classes - 1, request["label"]
         message = f"label must be from 0 to {last}"
         checks += [

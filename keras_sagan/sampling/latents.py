@@ -33,14 +33,19 @@ def hash32(x):
     from keras import ops
 
     def xor_shift(x, bits):
-        # int32 shifts in copies of the sign bit; the second term takes them out again.
-        shifted = ops.right_shift(x, bits)
-        sign = ops.right_shift(x, 31) * signed(1 << (32 - bits))
-        return ops.bitwise_xor(x, ops.bitwise_xor(shifted, sign))
+        return ops.bitwise_xor(x, _logical_shift(x, bits))
 
     x = xor_shift(x, 16) * signed(_HASH_MULTIPLIERS[0])
     x = xor_shift(x, 15) * signed(_HASH_MULTIPLIERS[1])
     return xor_shift(x, 16)
+
+
+def _logical_shift(x, bits):
+    """`>>` that shifts in zeros, on int32 tensors: those of `keras.ops` copy the sign."""
+    from keras import ops
+
+    # The remainder, never negative, is in one operation of TF Lite what masking is in several.
+    return ops.mod(ops.right_shift(x, bits), 1 << (32 - bits))
 
 
 def uniform(seeds, count):
@@ -53,15 +58,18 @@ def uniform(seeds, count):
     Returns:
         (batch, count) float32.
     """
+    return _draws(seeds, np.arange(count))
+
+
+def _draws(seeds, numbers):
+    """Returns the draws of those numbers, (batch, numbers) float32."""
     from keras import ops
 
     seeds = ops.convert_to_tensor(seeds, dtype="int32")
-    index = ops.arange(count, dtype="int32") * signed(INDEX_MULTIPLIER)
-    state = hash32(ops.bitwise_xor(seeds, signed(SEED_XOR)))
-    bits = hash32(state[:, None] + index[None, :])
-    # 23 bits and a half are what float32 holds exactly. The shift keeps the sign.
-    top = ops.cast(ops.right_shift(bits, 9), "float32")
-    top = top + 2.0**23 * ops.cast(top < 0, "float32")
+    steps = (numbers.astype(np.uint32) * np.uint32(INDEX_MULTIPLIER)).view(np.int32)
+    state = hash32(ops.bitwise_xor(ops.reshape(seeds, (-1, 1)), signed(SEED_XOR)))
+    # 23 bits and a half are what float32 holds exactly.
+    top = ops.cast(_logical_shift(hash32(state + steps), 9), "float32")
     return (top + 0.5) * 2.0**-23
 
 
@@ -77,9 +85,10 @@ def normal(seeds, latent_dim):
     """
     from keras import ops
 
-    draws = uniform(seeds, 2 * latent_dim)
-    radius = ops.sqrt(-2.0 * ops.log(draws[:, 0::2]))
-    return radius * ops.cos(2.0 * math.pi * draws[:, 1::2])
+    numbers = 2 * np.arange(latent_dim)
+    draws = _draws(seeds, np.concatenate([numbers, numbers + 1]))
+    of_radius, of_angle = ops.split(draws, 2, axis=1)
+    return ops.sqrt(-2.0 * ops.log(of_radius)) * ops.cos(2.0 * math.pi * of_angle)
 
 
 def numpy_hash(x):

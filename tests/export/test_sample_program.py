@@ -82,6 +82,7 @@ def files(generators, tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
     classes, _ = convert_to_tflite(generators["classes"], batch_size=1)
     plain, _ = convert_to_tflite(generators["plain"], batch_size=3)
+    alone, _ = convert_to_tflite(generators["plain"], signatures=("generate",))
     keras_model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     other = tf.lite.TFLiteConverter.from_keras_model(keras_model).convert()
     png = io.BytesIO()
@@ -96,6 +97,7 @@ def files(generators, tmp_path_factory):
         "older": older.getvalue(),
         "unlabelled": add_metadata(classes, "generator", "Its class names were lost."),
         "other": add_metadata(other, "other", "Not a generator."),
+        "alone": add_metadata(alone, "generator", "Draws pictures.", None, maps["plain"]),
         "bare": other,
         "picture": png.getvalue(),
         "empty": b"",
@@ -240,6 +242,7 @@ MISTAKES = {
     "lost labels": ("{unlabelled}", "unlabelled.tflite: a generator without labels.txt .*'label'"),
     "older version": ("{older}", "older.tflite: of an older version; write it again with python"),
     "other model": ("{other}", "other.tflite: a generator .*'generate'.*'serving_default'"),
+    "generate alone": ("{alone}", "alone.tflite: for latents of your own alone; name a generator_"),
     "label too large": ("{classes} --label 3", r"--label 3: .* are 0 \(cat\) to 2 \(eel\)"),
     "label too small": ("{classes} --label -1", r"--label -1: .* are 0 \(cat\) to 2 \(eel\)"),
     "no such class": ("{classes} --label kat", r"--label kat: .* are 0 \(cat\) to 2 \(eel\)"),

@@ -11,6 +11,7 @@ from tensorflow_serving.apis import (
 )
 
 from keras_sagan.exporting.warmup import BATCH_SIZES
+from keras_sagan.sampling import latents
 
 # The start of a program that cannot import some packages: Python stops at None.
 REFUSE = "import runpy, sys; sys.modules.update(dict.fromkeys({}))\n"
@@ -68,11 +69,16 @@ def test_warmup_requests_draw_pictures(name, exported):
         inputs = {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
         size = len(next(iter(inputs.values())))
         seen.append((signature, size))
-        image = Served(exported).predict(name, signature, inputs)["image"]
+        answer = Served(exported).predict(name, signature, inputs)
+        if signature == "latents":
+            expected_latent = latents.numpy_normal(range(size), 8)
+            np.testing.assert_allclose(answer["latent"], expected_latent, atol=5e-6)
+            continue
+        image = answer["image"]
         if signature == "generate":
             of_keras = model.generator(inputs, training=False)
             np.testing.assert_allclose(image, of_keras, atol=1e-4)  # a grey level is 8e-3
         else:
             check_same_pictures(image, expected[:size])
-    signatures = ["attend", "generate", "sample", "serving_default"]
+    signatures = ["attend", "generate", "latents", "sample", "serving_default"]
     assert sorted(seen) == [(key, size) for key in signatures for size in BATCH_SIZES]

@@ -163,14 +163,16 @@ def test_litert_computes_the_same(converted, model):
         "generate": {"latent": rng.normal(size=(1, 8)).astype(np.float32)},
         "sample": by_seed,
         "attend": by_seed,
+        "latents": by_seed,
     }
     interpreters = [litert.Interpreter(model_content=data) for data in (converted[3], model)]
     assert interpreters[1].get_signature_list() == interpreters[0].get_signature_list()
     assert interpreters[1].get_signature_list().keys() == requests.keys()
     for signature, request in requests.items():
         for label in range(3):
+            labels = {} if signature == "latents" else {"label": np.int32([label])}
             before, after = (
-                interpreter.get_signature_runner(signature)(label=np.int32([label]), **request)
+                interpreter.get_signature_runner(signature)(**labels, **request)
                 for interpreter in interpreters
             )
             assert before.keys() == after.keys()

@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
-from generators import check_same_pictures, trained
+from generators import check_same_pictures, tiny, trained
 from programs import run
 
 from keras_sagan import models
 from keras_sagan.exporting import convert_to_tflite, write_saved_model
-from keras_sagan.sampling import generator_inputs, sample, to_uint8
+from keras_sagan.sampling import generator_inputs, latents, sample, to_uint8
 from keras_sagan.sampling.inference import inference_model
 
 # What runs where there is no TensorFlow: importing it is an error.
@@ -93,6 +93,32 @@ def test_a_seed_gives_the_same_picture_everywhere(dcgan, tmp_path):
     for name in ("sample", "serving_default"):
         image = loaded.signatures[name](**{k: tf.constant(v) for k, v in request.items()})["image"]
         check_same_pictures(image.numpy(), expected)
+
+
+def test_latents_and_generate_are_sample(dcgan, tmp_path):
+    """The first on a device's CPU, the second on its GPU."""
+    _, file, loaded = dcgan
+    request = requests([0, 7, 2**31 - 1], [0, 1, 2], 0.8)
+    label = request.pop("label")
+    outputs, _ = run_tflite(tmp_path, file, "latents", **request)
+    expected = 0.8 * latents.numpy_normal(request["seed"], 8)
+    np.testing.assert_allclose(outputs["latent"], expected, atol=5e-6)
+    images, _ = run_tflite(tmp_path, file, "generate", latent=outputs["latent"], label=label)
+    pictures, _ = run_tflite(tmp_path, file, "sample", label=label, **request)
+    np.testing.assert_array_equal(np.asarray(to_uint8(images["image"])), pictures["image"])
+    served = loaded.signatures["latents"](**{k: tf.constant(v) for k, v in request.items()})
+    np.testing.assert_allclose(served["latent"], expected, atol=5e-6)
+
+
+def test_classes_are_those_of_the_inputs(tmp_path):
+    """A generator without labels may have an attribute of that name."""
+    generator = tiny()
+    generator.num_classes = 3
+    write_saved_model(generator, str(tmp_path / "1"))
+    generate = tf.saved_model.load(str(tmp_path / "1")).signatures["generate"]
+    latent = np.ones((2, 8), np.float32)
+    expected = generator.predict({"latent": latent}, verbose=0)
+    np.testing.assert_allclose(generate(latent=latent)["image"], expected, atol=1e-6)
 
 
 WRONG = [3, -1, 2**31 - 1, -(2**31)]  # of three classes
@@ -204,6 +230,10 @@ def test_a_server_names_the_input_that_cannot_be(dcgan, wrong, message):
     for name in ("sample", "attend"):
         with pytest.raises(tf.errors.InvalidArgumentError, match=message):
             dcgan[2].signatures[name](**request)
+    if "label" not in wrong:
+        del request["label"]
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            dcgan[2].signatures["latents"](**request)
 
 
 @pytest.mark.parametrize("family", [pytest.param("resnet", marks=pytest.mark.slow), "dcgan"])

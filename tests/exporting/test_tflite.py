@@ -42,7 +42,7 @@ def test_every_precision_is_true_to_keras(generator, precision):
     file = add_metadata(file, "generator", "Draws pictures.", ["a", "b", "c"])
     interpreter = litert.Interpreter(model_content=file)
     assert set(interpreter.get_signature_list()) == set(SIGNATURES)
-    generate, draw, attend = map(interpreter.get_signature_runner, SIGNATURES)
+    generate, draw, attend, _ = map(interpreter.get_signature_runner, SIGNATURES)
     for call in (generate, draw, attend):  # float and integer at the ends, in every precision
         dtypes = {**call.get_input_details(), **call.get_output_details()}
         dtypes = {name: detail["dtype"] for name, detail in dtypes.items()}
@@ -73,6 +73,18 @@ def test_every_precision_is_true_to_keras(generator, precision):
         # Weights of 11 bits: a value in a hundred falls on the other side of a rounding.
         equal = {"float32": 0.999, "float16": 0.95}[precision]
         assert difference.max() <= 1 and (difference == 0).mean() >= equal
+
+
+def test_generate_alone_is_the_smallest_file():
+    generator = trained("dcgan")
+    whole, _ = convert_to_tflite(generator, "dynamic_int8")
+    file, _ = convert_to_tflite(generator, "dynamic_int8", signatures=("generate",))
+    assert len(file) < len(whole)
+    alone, among = (litert.Interpreter(model_content=x) for x in (file, whole))
+    assert list(alone.get_signature_list()) == ["generate"]
+    inputs = generator_inputs(generator, [5])
+    images = [x.get_signature_runner("generate")(**inputs)["image"] for x in (alone, among)]
+    np.testing.assert_array_equal(*images)
 
 
 @pytest.mark.slow
@@ -154,6 +166,9 @@ def test_what_cannot_be_converted_is_named():
         convert_to_tflite(generator, "int4")
     with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
         convert_to_tflite(generator, batch_size=0)
+    for signatures in (("sample",), ("generate", "draw")):
+        with pytest.raises(ValueError, match="signatures must be generate and others of generate,"):
+            convert_to_tflite(generator, signatures=signatures)
 
 
 # In the quick tests one of them all.

@@ -1,0 +1,187 @@
+"""Which operations of a TF Lite file a phone's GPU would leave to the CPU.
+
+The GPU delegates of TensorFlow Lite and LiteRT decide it operation by operation, before they run:
+names, types and shapes as in `tensorflow/lite/tools/versioning/gpu_compatibility.cc` (TensorFlow,
+commit 03a5e4e; the same in LiteRT of 2026-08), types of tensors as in `GetOpsToReplace` of
+`model_builder.cc`, and at most four dimensions. Rules are left out whose breach is no valid file.
+"""
+
+from collections import Counter
+
+from tensorflow.lite.python import schema_py_generated as schema
+
+from keras_sagan.exporting import flatbuffer
+
+_TYPES = {code: name for name, code in vars(schema.TensorType).items() if name.isupper()}
+_FLOATS = {"FLOAT16", "FLOAT32"}
+_MOST_DIMENSIONS = 4
+# Of what is computed; others take int32 too.
+_TAKEN_TYPES = {*_FLOATS, "INT8", "UINT8", "BOOL"}
+_TAKE_INT32 = ("CAST", "EMBEDDING_LOOKUP", "GATHER")
+
+
+class _Tensor:
+    def __init__(self, tensor, buffers):
+        self.type = _TYPES[tensor.type]
+        self.shape = () if tensor.shape is None else tuple(tensor.shape)
+        self.constant = buffers[tensor.buffer].data is not None
+
+
+class _Operation:
+    """What rules look at: `inputs` and `outputs`, and of inputs those that are computed."""
+
+    def __init__(self, operator, tensors):
+        self.options = operator.builtinOptions
+        self.inputs = [tensors[i] for i in operator.inputs if i >= 0]
+        self.outputs = [tensors[i] for i in operator.outputs]
+        self.computed = [tensor for tensor in self.inputs if not tensor.constant]
+
+
+def _one_computed(operation):
+    return len(operation.computed) == 1
+
+
+def _one_or_two(operation):
+    return len(operation.inputs) <= 2 and 1 <= len(operation.computed) <= 2
+
+
+def _broadcasts(operation):
+    first, second = (tensor.shape for tensor in operation.inputs)
+    if len(first) == len(second) or min(len(first), len(second)) < 2:
+        return True
+    pairs = zip(reversed(first), reversed(second), strict=False)
+    return all(a == b or 1 in (a, b) for a, b in pairs)
+
+
+def _one_is_not_smaller(operation):
+    first, second = (tensor.shape for tensor in operation.inputs)
+    if len(first) != len(second):
+        return _broadcasts(operation)
+    pairs = list(zip(first, second, strict=True))
+    return all(a >= b for a, b in pairs) or all(a <= b for a, b in pairs)
+
+
+def _cast(operation):
+    (taken,), (given,) = operation.inputs, operation.outputs
+    types = {taken.type, given.type}
+    return types <= {"FLOAT32", "INT32"} or ("BOOL" in types and types <= _FLOATS | {"BOOL"})
+
+
+def _depthwise(operation):
+    return operation.options.depthMultiplier == 1 or operation.inputs[0].shape[-1] == 1
+
+
+def _dense(operation):
+    keeps = operation.options.keepNumDims
+    ranks = {len(tensor.shape) for tensor in (operation.inputs[0], *operation.outputs)}
+    return (
+        operation.options.weightsFormat == schema.FullyConnectedOptionsWeightsFormat.DEFAULT
+        and not operation.inputs[0].constant
+        and (not keeps or len(ranks) == 1)
+    )
+
+
+def _embedding(operation):
+    numbers, table = operation.inputs[:2]
+    return len(numbers.shape) == 1 and table.type in ("INT8", "INT4", "FLOAT32")
+
+
+def _gather(operation):
+    table, numbers = operation.inputs
+    return table.type != "INT32" and numbers.type == "INT32" and len(numbers.shape) == 1
+
+
+def _select(operation):
+    condition, *values = operation.inputs
+    shapes = ((), (1,), operation.outputs[0].shape)
+    return condition.type in _FLOATS | {"BOOL"} and all(
+        value.type in _FLOATS and value.shape in shapes for value in values
+    )
+
+
+def _slice(operation):
+    return len(operation.inputs[0].shape) in (3, 4)
+
+
+def _strided_slice(operation):
+    options = operation.options
+    masks = (options.ellipsisMask, options.newAxisMask, options.shrinkAxisMask)
+    return not any(masks) and _slice(operation)
+
+
+def _pad(operation):
+    return _one_computed(operation) and operation.inputs[1].shape in ((3, 2), (4, 2))
+
+
+def _reduce(operation):
+    return _one_computed(operation) and operation.inputs[1].type == "INT32"
+
+
+def _not_int16(operation):
+    return operation.inputs[0].type != "INT16"
+
+
+def _plain_softmax(operation):
+    return operation.options.beta == 1
+
+
+def _always(operation):
+    return True
+
+
+_NAMES = {
+    _always: """AVERAGE_POOL_2D BATCH_MATMUL CONCATENATION CONV_2D LEAKY_RELU MAX_POOL_2D PACK PRELU
+        QUANTIZE RELU RELU6 RELU_N1_TO_1 SPLIT SPLIT_V TRANSPOSE_CONV""",
+    _one_computed: """ABS CEIL COS DEPTH_TO_SPACE ELU EXP FLOOR GELU HARD_SWISH LOG LOGISTIC NEG
+        RESHAPE RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR RSQRT SIGN SIN SPACE_TO_DEPTH SQRT SQUARE
+        TANH TILE TRANSPOSE""",
+    _one_or_two: """ATAN2 DIV EQUAL FLOOR_DIV FLOOR_MOD GREATER GREATER_EQUAL LESS LESS_EQUAL
+        LOGICAL_AND MAXIMUM MINIMUM NOT_EQUAL POW SQUARED_DIFFERENCE SUB""",
+    _broadcasts: "ADD",
+    _cast: "CAST",
+    _dense: "FULLY_CONNECTED",
+    _depthwise: "DEPTHWISE_CONV_2D",
+    _embedding: "EMBEDDING_LOOKUP",
+    _gather: "GATHER",
+    _not_int16: "DEQUANTIZE",
+    _one_is_not_smaller: "MUL",
+    _pad: "MIRROR_PAD PAD PADV2",
+    _plain_softmax: "SOFTMAX",
+    _reduce: "MEAN REDUCE_MAX REDUCE_MIN REDUCE_PROD SUM",
+    _select: "SELECT SELECT_V2",
+    _slice: "SLICE",
+    _strided_slice: "STRIDED_SLICE",
+}
+_RULES = {name: rule for rule, names in _NAMES.items() for name in names.split()}
+
+
+def left_to_the_cpu(file, signature="generate"):
+    """Returns what a GPU delegate would refuse of a signature, such as `{"SELECT": 1}`.
+
+    Args:
+        file: The bytes of a TF Lite file.
+        signature: Name of the signature.
+
+    Returns:
+        A dictionary of the names of operations and their numbers; an empty one if a GPU takes
+        them all.
+    """
+    model = flatbuffer.read(file)
+    names = flatbuffer.operator_names(model)
+    (index,) = (
+        x.subgraphIndex for x in model.signatureDefs if x.signatureKey.decode() == signature
+    )
+    subgraph = model.subgraphs[index]
+    tensors = [_Tensor(tensor, model.buffers) for tensor in subgraph.tensors]
+    operations = [(names[x.opcodeIndex], _Operation(x, tensors)) for x in subgraph.operators]
+    return dict(Counter(name for name, operation in operations if not _taken(name, operation)))
+
+
+def _taken(name, operation):
+    types = _TAKEN_TYPES | {"INT32"} if name in _TAKE_INT32 else _TAKEN_TYPES
+    tensors = [*operation.computed, *operation.outputs]
+    return (
+        all(x.type in types and len(x.shape) <= _MOST_DIMENSIONS for x in tensors)
+        and name in _RULES
+        and _RULES[name](operation)
+    )
