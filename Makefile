@@ -8,7 +8,7 @@ GO_ON = $(if $(wildcard runs/demo/config.yaml),--resume)
 TORCH := $(if $(filter Linux,$(shell uname)),torch==2.13.0+cpu,torch>=2.13)
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: demo test test-all lint
+.PHONY: demo test test-all test-arm lint
 
 demo: $(INSTALLED)
 	$(BIN)/python train.py --config configs/paired_shapes.yaml --run-dir runs/demo $(GO_ON)
@@ -25,6 +25,13 @@ test: $(INSTALLED)
 
 test-all: $(INSTALLED)
 	$(PYTEST)
+
+# On 64-bit Arm, emulated: needs mmdebstrap too, and unpacks what else it needs in .arm.
+test-arm: $(INSTALLED) .arm
+	$(BIN)/python -m pytest -m arm -rsP tests/export/test_arm.py
+
+.arm: tests/export/arm_root.sh $(INSTALLED)
+	tests/export/arm_root.sh $@ $(BIN)/python
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

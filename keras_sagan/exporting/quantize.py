@@ -130,8 +130,7 @@ def dequantize_digits(model):
     """
     tree = flatbuffer.read(model)
     names = flatbuffer.operator_names(tree)
-    dequantize = schema.BuiltinOperator.DEQUANTIZE
-    tree.operatorCodes.append(schema.OperatorCodeT(dequantize, version=2, builtinCode=dequantize))
+    changed = False
     for subgraph in tree.subgraphs:
         gathered = {}  # the table of each row
         for operator in subgraph.operators:
@@ -139,6 +138,7 @@ def dequantize_digits(model):
             if name == "GATHER" and subgraph.tensors[source].type == schema.TensorType.INT8:
                 gathered[operator.outputs[0]] = source
             if name == "CAST" and source in gathered:
+                changed = True
                 operator.opcodeIndex = len(names)
                 operator.builtinOptionsType = schema.BuiltinOptions.DequantizeOptions
                 operator.builtinOptions = schema.DequantizeOptionsT()
@@ -146,6 +146,10 @@ def dequantize_digits(model):
                     subgraph.tensors[tensor].quantization = schema.QuantizationParametersT(
                         scale=[1.0], zeroPoint=[0]
                     )
+    if not changed:
+        return model
+    code = schema.BuiltinOperator.DEQUANTIZE
+    tree.operatorCodes.append(schema.OperatorCodeT(code, version=2, builtinCode=code))
     return flatbuffer.write(tree)
 
 

@@ -67,6 +67,7 @@ def _draws(seeds, numbers):
 
     seeds = ops.convert_to_tensor(seeds, dtype="int32")
     steps = (numbers.astype(np.uint32) * np.uint32(INDEX_MULTIPLIER)).view(np.int32)
+    steps = ops.convert_to_tensor(steps)
     state = hash32(ops.bitwise_xor(ops.reshape(seeds, (-1, 1)), signed(SEED_XOR)))
     # 23 bits and a half are what float32 holds exactly.
     top = ops.cast(_logical_shift(hash32(state + steps), 9), "float32")

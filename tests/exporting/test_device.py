@@ -4,10 +4,14 @@ import others
 import pytest
 from generators import trained
 
-from keras_sagan.exporting.device import DifferenceUpsampleConv2D, device_model
+from keras_sagan.exporting.device import (
+    DifferenceUpsampleConv2D,
+    StoredClassScaleOffset,
+    device_model,
+)
 from keras_sagan.layers import SelfAttention2D, UpsampleConv2D
 from keras_sagan.sampling import generator_inputs
-from keras_sagan.sampling.inference import inference_model
+from keras_sagan.sampling.inference import ClassScaleOffset, inference_model
 
 RNG = np.random.default_rng(0)
 
@@ -130,6 +134,22 @@ def test_a_generator_gives_the_same_pictures(family, precision, tolerance):
     np.testing.assert_allclose(model.predict(inputs, verbose=0), expected, atol=tolerance)
     slow = (keras.layers.Conv2DTranspose, keras.layers.UpSampling2D, UpsampleConv2D)
     assert not any(isinstance(layer, slow) for layer in model.layers)
+
+
+@pytest.mark.parametrize(("digits", "levels"), [(0, np.inf), (1, 127), (2, 127 * 257)])
+def test_a_table_of_digits_is_exact_to_half_a_step_of_each_channel(digits, levels):
+    table = ClassScaleOffset(9)
+    table.build((1, 2, 2, 5))
+    # Channels of very different sizes, the last one of zeros.
+    values = RNG.normal(size=(2, 9, 5)) * [1e-4, 1.0, 50.0, 1e4, 0.0]
+    table.set_weights([*values])
+    stored = StoredClassScaleOffset(table, digits)
+    assert stored.table.dtype == ("int8" if digits else "float32")
+    x = RNG.normal(size=(9, 2, 2, 5)).astype("float32")
+    step = np.abs(values).max(axis=1) / levels
+    scale, offset = values[:, :, None, None]
+    allowed = (np.abs(x) * step[0] + step[1]) / 2 + 1e-6 * (np.abs(x * scale) + np.abs(offset))
+    assert (np.abs(stored(x, np.arange(9)) - (x * scale + offset)) <= allowed + 1e-12).all()
 
 
 @pytest.mark.parametrize(
