@@ -26,6 +26,11 @@ test: $(INSTALLED)
 test-all: $(INSTALLED)
 	$(PYTEST)
 
+# For the examples of web and Node.js, and their tests, the first of which need Chromium too.
+litert-js:
+	npm install --silent --no-package-lock --prefix export/examples/web
+	npm install --silent --no-package-lock --prefix export/examples/node
+
 # On 64-bit Arm, emulated: needs mmdebstrap too, and unpacks what else it needs in .arm.
 test-arm: $(INSTALLED) .arm
 	$(BIN)/python -m pytest -m arm -rsP tests/export/test_arm.py
