@@ -4,6 +4,8 @@ The GPU delegates of TensorFlow Lite and LiteRT decide it operation by operation
 names, types and shapes as in `tensorflow/lite/tools/versioning/gpu_compatibility.cc` (TensorFlow,
 commit 03a5e4e; the same in LiteRT of 2026-08), types of tensors as in `GetOpsToReplace` of
 `model_builder.cc`, and at most four dimensions. Rules are left out whose breach is no valid file.
+TensorFlow's own `Analyzer` forgets that the delegates take constants of float16 as such, behind
+their dequantisation.
 """
 
 from collections import Counter
@@ -30,11 +32,13 @@ class _Tensor:
 class _Operation:
     """What rules look at: `inputs` and `outputs`, and of inputs those that are computed."""
 
-    def __init__(self, operator, tensors):
-        self.options = operator.builtinOptions
+    def __init__(self, name, operator, tensors):
+        self.name, self.options = name, operator.builtinOptions
         self.inputs = [tensors[i] for i in operator.inputs if i >= 0]
         self.outputs = [tensors[i] for i in operator.outputs]
         self.computed = [tensor for tensor in self.inputs if not tensor.constant]
+        if name == "DEQUANTIZE" and self.inputs[0].type == "FLOAT16":
+            self.outputs[0].constant = self.inputs[0].constant
 
 
 def _one_computed(operation):
@@ -67,8 +71,13 @@ def _cast(operation):
     return types <= {"FLOAT32", "INT32"} or ("BOOL" in types and types <= _FLOATS | {"BOOL"})
 
 
+def _conv(operation):
+    return len(operation.computed) <= 2
+
+
 def _depthwise(operation):
-    return operation.options.depthMultiplier == 1 or operation.inputs[0].shape[-1] == 1
+    single = operation.options.depthMultiplier == 1 or operation.inputs[0].shape[-1] == 1
+    return single and _conv(operation)
 
 
 def _dense(operation):
@@ -77,6 +86,7 @@ def _dense(operation):
     return (
         operation.options.weightsFormat == schema.FullyConnectedOptionsWeightsFormat.DEFAULT
         and not operation.inputs[0].constant
+        and len(operation.computed) <= 2
         and (not keeps or len(ranks) == 1)
     )
 
@@ -130,8 +140,8 @@ def _always(operation):
 
 
 _NAMES = {
-    _always: """AVERAGE_POOL_2D BATCH_MATMUL CONCATENATION CONV_2D LEAKY_RELU MAX_POOL_2D PACK PRELU
-        QUANTIZE RELU RELU6 RELU_N1_TO_1 SPLIT SPLIT_V TRANSPOSE_CONV""",
+    _always: """AVERAGE_POOL_2D BATCH_MATMUL CONCATENATION LEAKY_RELU MAX_POOL_2D PACK PRELU
+        QUANTIZE RELU RELU6 RELU_N1_TO_1 SPLIT SPLIT_V""",
     _one_computed: """ABS CEIL COS DEPTH_TO_SPACE ELU EXP FLOOR GELU HARD_SWISH LOG LOGISTIC NEG
         RESHAPE RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR RSQRT SIGN SIN SPACE_TO_DEPTH SQRT SQUARE
         TANH TILE TRANSPOSE""",
@@ -139,6 +149,7 @@ _NAMES = {
         LOGICAL_AND MAXIMUM MINIMUM NOT_EQUAL POW SQUARED_DIFFERENCE SUB""",
     _broadcasts: "ADD",
     _cast: "CAST",
+    _conv: "CONV_2D TRANSPOSE_CONV",
     _dense: "FULLY_CONNECTED",
     _depthwise: "DEPTHWISE_CONV_2D",
     _embedding: "EMBEDDING_LOOKUP",
@@ -173,15 +184,15 @@ def left_to_the_cpu(file, signature="generate"):
     )
     subgraph = model.subgraphs[index]
     tensors = [_Tensor(tensor, model.buffers) for tensor in subgraph.tensors]
-    operations = [(names[x.opcodeIndex], _Operation(x, tensors)) for x in subgraph.operators]
-    return dict(Counter(name for name, operation in operations if not _taken(name, operation)))
+    operations = [_Operation(names[x.opcodeIndex], x, tensors) for x in subgraph.operators]
+    return dict(Counter(x.name for x in operations if not _taken(x)))
 
 
-def _taken(name, operation):
-    types = _TAKEN_TYPES | {"INT32"} if name in _TAKE_INT32 else _TAKEN_TYPES
+def _taken(operation):
+    types = _TAKEN_TYPES | ({"INT32"} if operation.name in _TAKE_INT32 else set())
     tensors = [*operation.computed, *operation.outputs]
     return (
         all(x.type in types and len(x.shape) <= _MOST_DIMENSIONS for x in tensors)
-        and name in _RULES
-        and _RULES[name](operation)
+        and operation.name in _RULES
+        and _RULES[operation.name](operation)
     )

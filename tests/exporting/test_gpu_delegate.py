@@ -43,6 +43,7 @@ def converted(function, specs, folder):
 
 IMAGE = ([1, 4, 6, 8], "float32")
 TABLE = np.arange(24, dtype="float32").reshape(3, 8)
+KERNEL = np.ones((3, 3, 8, 8), "float32")
 LABEL = ([1], "int32")
 # Functions, the types of their inputs, and what the delegate's own check says of them.
 CASES = {
@@ -73,6 +74,7 @@ CASES = {
         [([1, 4, 1], "float32"), ([1, 1, 4], "float32")],
         {"MUL": 1},
     ),
+    "a convolution": (lambda x: tf.nn.conv2d(x, KERNEL, 1, "SAME") + TABLE[0], [IMAGE], {}),
     "an unknown operation": (lambda x: tf.round(x), [IMAGE], {"ROUND": 1}),
     "attention": (lambda x: tf.nn.softmax(tf.matmul(x, x, transpose_b=True)), [IMAGE], {}),
 }  # fmt: skip
