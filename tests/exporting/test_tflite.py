@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from generators import tiny, trained
 from programs import REPOSITORY
+from tensorflow.lite.python import schema_py_generated as schema
 
-from keras_sagan.exporting import PRECISIONS, convert_to_tflite
+from keras_sagan.exporting import PRECISIONS, convert_to_tflite, flatbuffer
 from keras_sagan.exporting.device import device_model
 from keras_sagan.exporting.metadata import add_metadata
 from keras_sagan.exporting.quantize import psnr, scope
@@ -194,3 +195,20 @@ def test_every_configuration_converts(path):
     operations = [x["op_name"] for x in interpreter._get_ops_details()]
     assert len(operations) < 500 and not any("Flex" in name for name in operations)
     assert {"WHILE", "TRANSPOSE_CONV"}.isdisjoint(operations)
+
+
+def test_float16_weights_have_float16_biases():
+    """XNNPACK in LiteRT 1.1 to 1.3 takes them for that, whatever they are."""
+    tree = flatbuffer.read(convert_to_tflite(trained("dcgan"), "float16")[0])
+    names = flatbuffer.operator_names(tree)
+    drawing = 0
+    for subgraph in tree.subgraphs:
+        operators = [(names[x.opcodeIndex], x) for x in subgraph.operators]
+        sources = {x.outputs[0]: x.inputs[0] for name, x in operators if name == "DEQUANTIZE"}
+        biases = [x.inputs[2] for name, x in operators if name == "CONV_2D"]
+        drawing += len(biases) > 5
+        for bias in biases:
+            stored = subgraph.tensors[sources[bias]]
+            assert stored.type == schema.TensorType.FLOAT16
+            assert len(tree.buffers[stored.buffer].data) == 2 * stored.shape[0]
+    assert drawing == 3  # all signatures but `latents`
