@@ -15,7 +15,12 @@ import tensorflow as tf
 import keras_sagan
 from keras_sagan.errors import InputError
 from keras_sagan.exporting import PRECISIONS
-from keras_sagan.exporting.metadata import LABELS_FILE, add_metadata, labels_text
+from keras_sagan.exporting.metadata import (
+    LABELS_FILE,
+    add_metadata,
+    labels_text,
+    oldest_runtime,
+)
 from keras_sagan.exporting.report import PICTURES, Report
 from keras_sagan.exporting.saved_model import write_saved_model
 from keras_sagan.exporting.signatures import SIGNATURES
@@ -124,9 +129,10 @@ def _write(run, folder, precisions, batch_size):
             "tflite": {
                 row["file"]: {
                     "signatures": signatures,
+                    "oldest_runtime": f"TensorFlow Lite {oldest_runtime(path.read_bytes())}",
                     "left_to_the_cpu": row["left_to_the_cpu"],
                 }
-                for row, (_, _, signatures) in zip(rows, files, strict=True)
+                for row, (path, _, signatures) in zip(rows, files, strict=True)
             },
             "batch": {"tflite": batch_size, "saved_model": "any"},
             "files": {

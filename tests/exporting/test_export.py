@@ -137,6 +137,12 @@ def test_the_manifest_holds(exported):
                 assert said[key]["dtype"] == spec.dtype.name
                 sizes = ["batch" if size is None else size for size in spec.shape]
                 assert said[key]["shape"] == sizes
+    told = manifest["tflite"]
+    assert [*told] == FILES and told[FILES[-1]]["signatures"] == ["generate"]
+    assert {name: said["oldest_runtime"] for name, said in told.items()} == {
+        **dict.fromkeys(FILES[:-1], "TensorFlow Lite 2.13.0"),
+        FILES[-1]: "TensorFlow Lite 2.8.0",
+    }
     attended = manifest["signatures"]["attend"]["outputs"]
     maps = [said for said in attended.values() if "keys" in said]
     assert maps and all(
