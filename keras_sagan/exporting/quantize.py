@@ -83,13 +83,16 @@ def _biases_in_float16(model):
 
 
 def to_dynamic_int8(model):
-    """Stores those weights in int8, a step for each channel.
+    """Stores those weights in int8, a step for each channel, or for all of a dense layer.
 
-    Activations are quantised as they come, and are float32 between the layers.
+    Activations are quantised as they come, and are float32 between the layers. TensorFlow Lite 2.15
+    and older takes the steps of a dense layer's channels for one, without an error.
     """
+    from ai_edge_quantizer import qtyping
+
     recipes = _recipes()
-    for operation in _PRODUCTS:
-        recipes.add_dynamic_config(".*", operation, 8)
+    recipes.add_dynamic_config(".*", "CONV_2D", 8)
+    recipes.add_dynamic_config(".*", "FULLY_CONNECTED", 8, qtyping.QuantGranularity.TENSORWISE)
     return _quantized(model, recipes)
 
 

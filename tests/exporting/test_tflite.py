@@ -212,3 +212,17 @@ def test_float16_weights_have_float16_biases():
             assert stored.type == schema.TensorType.FLOAT16
             assert len(tree.buffers[stored.buffer].data) == 2 * stored.shape[0]
     assert drawing == 3  # all signatures but `latents`
+
+
+def test_dense_layers_of_dynamic_int8_have_one_step():
+    """TensorFlow Lite 2.15 and older takes steps of channels for one: 23 dB, without an error."""
+    tree = flatbuffer.read(convert_to_tflite(trained("resnet"), "dynamic_int8")[0])
+    names = flatbuffer.operator_names(tree)
+    steps = {name: set() for name in ("FULLY_CONNECTED", "CONV_2D")}
+    for subgraph in tree.subgraphs:
+        for operator in subgraph.operators:
+            if names[operator.opcodeIndex] in steps:
+                weights = subgraph.tensors[operator.inputs[1]]
+                assert weights.type == schema.TensorType.INT8
+                steps[names[operator.opcodeIndex]].add(len(weights.quantization.scale))
+    assert steps["FULLY_CONNECTED"] == {1} and min(steps["CONV_2D"]) > 1

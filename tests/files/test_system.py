@@ -171,4 +171,4 @@ def test_a_run_needs_nothing_of_posix(tmp_path):
     assert (tmp_path / "sheet.png").exists()
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 2
     report = json.loads((folder / "export" / "report.json").read_text())
-    assert [row["peak_mb"] for row in report["files"]] == [None]
+    assert [row["peak_mb"] for row in report["files"]] == [None, None]

@@ -22,9 +22,16 @@ def has_only_cpus():
 
 @functools.cache
 def emulates_bfloat16():
-    """Whether the CPU has no instructions for bfloat16 (known on Linux alone)."""
+    """Whether products of bfloat16 are made without instructions for it (known on Linux alone).
+
+    Either the CPU has none, or TensorFlow is told to do without oneDNN, which has the products:
+    its own are summed in bfloat16.
+    """
     processor = pathlib.Path("/proc/cpuinfo")
-    return processor.exists() and "bf16" not in processor.read_text()
+    if not processor.exists():
+        return False
+    told = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "").lower() in ("0", "false")
+    return "bf16" not in processor.read_text() or (told and platform.machine() == "x86_64")
 
 
 # Of TensorFlow's own list of what makes it take oneDNN (tensorflow/core/util/util.cc).

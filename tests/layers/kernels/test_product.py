@@ -95,9 +95,20 @@ def test_float32_is_left_alone(monkeypatch):
 
 @pytest.mark.skipif(not pathlib.Path("/proc/cpuinfo").exists(), reason="Linux alone says")
 @pytest.mark.parametrize(
-    ("flags", "emulates"),
-    [("avx2 avx512f", True), ("avx512f avx512_bf16", False), ("fphp i8mm bf16", False)],
+    ("machine", "flags", "onednn", "emulates"),
+    [
+        ("x86_64", "avx2 avx512f", None, True),
+        ("x86_64", "avx512f avx512_bf16", None, False),
+        ("x86_64", "avx512f avx512_bf16", "1", False),
+        ("x86_64", "avx512f avx512_bf16", "0", True),  # TensorFlow's own sum in bfloat16
+        ("aarch64", "fphp i8mm bf16", None, False),
+        ("aarch64", "fphp i8mm bf16", "0", False),
+    ],
 )
-def test_emulation_is_read_from_the_flags_of_the_processor(flags, emulates, monkeypatch):
+def test_emulation_is_read_from_the_processor(machine, flags, onednn, emulates, monkeypatch):
     monkeypatch.setattr(pathlib.Path, "read_text", lambda self: f"flags\t\t: fpu {flags}\n")
+    monkeypatch.setattr(device.platform, "machine", lambda: machine)
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    if onednn is not None:
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", onednn)
     assert device.emulates_bfloat16.__wrapped__() is emulates
