@@ -8,7 +8,7 @@ GO_ON = $(if $(wildcard runs/demo/config.yaml),--resume)
 TORCH := $(if $(filter Linux,$(shell uname)),torch==2.13.0+cpu,torch>=2.13)
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: demo test test-all test-arm lint
+.PHONY: demo test test-all test-arm litert-js lint
 
 demo: $(INSTALLED)
 	$(BIN)/python train.py --config configs/paired_shapes.yaml --run-dir runs/demo $(GO_ON)

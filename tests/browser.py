@@ -95,12 +95,21 @@ def in_browser(folder, tasks, webgpu=True):
             stderr=subprocess.DEVNULL,
         )
         try:
-            return [answers.get(timeout=_SECONDS) for _ in tasks]
+            return [_answer(answers, process, task) for task in tasks]
         finally:
-            process.terminate()
-            process.wait(20)
+            process.kill()
+            process.wait()
             server.shutdown()
             server.server_close()
+
+
+def _answer(answers, process, task):
+    for _ in range(_SECONDS):
+        try:
+            return answers.get(timeout=1)
+        except queue.Empty:
+            assert process.poll() is None, f"Chromium ended, {process.returncode}, over {task}"
+    raise AssertionError(f"no answer in {_SECONDS} s to {task}")
 
 
 def packed(inputs):

@@ -24,7 +24,7 @@ _RULES = {}
 # Tables of classes in digits of 8 bits. Quantisers leave them as they are or give one step to all
 # channels, and GPU delegates take no integers but these.
 _DIGITS = {"float16": 2, "dynamic_int8": 1, "int8": 1}
-FLOAT_SCOPE = "table"  # of operations that stay float in every precision
+FLOAT_SCOPE = "class_table"  # of operations that stay float in every precision
 
 
 def _rule(*types):

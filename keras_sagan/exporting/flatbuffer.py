@@ -44,7 +44,7 @@ def write(model):
 
 def operator_names(model):
     """Returns the name of each of the operators that the operations of a `ModelT` refer to."""
-    # Codes up to 127 stand in an older field, which old runtimes read, or in both.
+    # Codes stand in the older field, which holds up to 127, in the newer one, or in both.
     return [
         _NAMES[max(code.deprecatedBuiltinCode, code.builtinCode)] for code in model.operatorCodes
     ]

@@ -1,11 +1,11 @@
 """Which operations of a TF Lite file a phone's GPU would leave to the CPU.
 
-The GPU delegates of TensorFlow Lite and LiteRT decide it operation by operation, before they run:
-names, types and shapes as in `tensorflow/lite/tools/versioning/gpu_compatibility.cc` (TensorFlow,
-commit 03a5e4e; the same in LiteRT of 2026-08), types of tensors as in `GetOpsToReplace` of
-`model_builder.cc`, and at most four dimensions. Rules are left out whose breach is no valid file.
-TensorFlow's own `Analyzer` forgets that the delegates take constants of float16 as such, behind
-their dequantisation.
+The GPU delegate of TensorFlow Lite decides it operation by operation, before it runs: names, types
+and shapes as in `gpu_compatibility.cc` (tensorflow/lite/tools/versioning, commit 03a5e4e), types of
+tensors as in `GetOpsToReplace` of `model_builder.cc` (tensorflow/lite/delegates/gpu/common), and at
+most four dimensions. LiteRT's delegate of 2026 takes more. Operations that no network of pictures
+needs are left out, and count as refused. TensorFlow's own `Analyzer` forgets that the delegate
+takes constants of float16 as such, behind their dequantisation.
 """
 
 from collections import Counter
@@ -17,9 +17,18 @@ from keras_sagan.exporting import flatbuffer
 _TYPES = {code: name for name, code in vars(schema.TensorType).items() if name.isupper()}
 _FLOATS = {"FLOAT16", "FLOAT32"}
 _MOST_DIMENSIONS = 4
-# Of what is computed; others take int32 too.
-_TAKEN_TYPES = {*_FLOATS, "INT8", "UINT8", "BOOL"}
-_TAKE_INT32 = ("CAST", "EMBEDDING_LOOKUP", "GATHER")
+# Of what is computed.
+_TAKEN_TYPES = {*_FLOATS, "INT8", "UINT8"}
+_COMPARISONS = ("EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "NOT_EQUAL")
+_MORE_TYPES = {
+    "CAST": {"BOOL", "INT32"},
+    "GATHER": {"INT32"},
+    "LOGICAL_AND": {"BOOL"},
+    "ONE_HOT": {"INT32"},
+    "SELECT": {"BOOL"},
+    "SELECT_V2": {"BOOL"},
+    **{name: {"BOOL"} for name in _COMPARISONS},
+}
 
 
 class _Tensor:
@@ -50,11 +59,14 @@ def _one_or_two(operation):
 
 
 def _broadcasts(operation):
-    first, second = (tensor.shape for tensor in operation.inputs)
-    if len(first) == len(second) or min(len(first), len(second)) < 2:
+    shorter, longer = sorted((tensor.shape for tensor in operation.inputs), key=len)
+    if len(shorter) in (0, 1, len(longer)):
         return True
-    pairs = zip(reversed(first), reversed(second), strict=False)
-    return all(a == b or 1 in (a, b) for a, b in pairs)
+    if len(longer) != _MOST_DIMENSIONS:
+        return False
+    if len(shorter) == 3 or shorter == (1, 1):
+        return longer[0] == 1
+    return shorter == (longer[0], longer[-1])
 
 
 def _one_is_not_smaller(operation):
@@ -91,11 +103,6 @@ def _dense(operation):
     )
 
 
-def _embedding(operation):
-    numbers, table = operation.inputs[:2]
-    return len(numbers.shape) == 1 and table.type in ("INT8", "INT4", "FLOAT32")
-
-
 def _gather(operation):
     table, numbers = operation.inputs
     return table.type != "INT32" and numbers.type == "INT32" and len(numbers.shape) == 1
@@ -105,7 +112,10 @@ def _select(operation):
     condition, *values = operation.inputs
     shapes = ((), (1,), operation.outputs[0].shape)
     return condition.type in _FLOATS | {"BOOL"} and all(
-        value.type in _FLOATS and value.shape in shapes for value in values
+        value.type in _FLOATS
+        and value.shape in shapes
+        and not (value.constant and len(value.shape) == 2)
+        for value in values
     )
 
 
@@ -121,6 +131,23 @@ def _strided_slice(operation):
 
 def _pad(operation):
     return _one_computed(operation) and operation.inputs[1].shape in ((3, 2), (4, 2))
+
+
+def _mirror_pad(operation):
+    return _pad(operation) and operation.options.mode == schema.MirrorPadMode.REFLECT
+
+
+def _one_hot(operation):
+    numbers, _, *values = operation.inputs
+    return (
+        operation.options.axis == -1
+        and all(size == 1 for size in numbers.shape[:-1])
+        and all(x.type == "FLOAT32" and x.constant and x.shape in ((), (1,)) for x in values)
+    )
+
+
+def _two(operation):
+    return len(operation.inputs) == 2
 
 
 def _reduce(operation):
@@ -142,26 +169,28 @@ def _always(operation):
 _NAMES = {
     _always: """AVERAGE_POOL_2D BATCH_MATMUL CONCATENATION LEAKY_RELU MAX_POOL_2D PACK PRELU
         QUANTIZE RELU RELU6 RELU_N1_TO_1 SPLIT SPLIT_V""",
-    _one_computed: """ABS CEIL COS DEPTH_TO_SPACE ELU EXP FLOOR GELU HARD_SWISH LOG LOGISTIC NEG
+    _one_computed: """ABS COS DEPTH_TO_SPACE ELU EXP FLOOR GELU HARD_SWISH LOG LOGISTIC NEG
         RESHAPE RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR RSQRT SIGN SIN SPACE_TO_DEPTH SQRT SQUARE
         TANH TILE TRANSPOSE""",
-    _one_or_two: """ATAN2 DIV EQUAL FLOOR_DIV FLOOR_MOD GREATER GREATER_EQUAL LESS LESS_EQUAL
+    _one_or_two: """DIV EQUAL FLOOR_DIV FLOOR_MOD GREATER GREATER_EQUAL LESS LESS_EQUAL
         LOGICAL_AND MAXIMUM MINIMUM NOT_EQUAL POW SQUARED_DIFFERENCE SUB""",
     _broadcasts: "ADD",
     _cast: "CAST",
     _conv: "CONV_2D TRANSPOSE_CONV",
     _dense: "FULLY_CONNECTED",
     _depthwise: "DEPTHWISE_CONV_2D",
-    _embedding: "EMBEDDING_LOOKUP",
     _gather: "GATHER",
     _not_int16: "DEQUANTIZE",
     _one_is_not_smaller: "MUL",
-    _pad: "MIRROR_PAD PAD PADV2",
+    _mirror_pad: "MIRROR_PAD",
+    _one_hot: "ONE_HOT",
+    _pad: "PAD PADV2",
     _plain_softmax: "SOFTMAX",
     _reduce: "MEAN REDUCE_MAX REDUCE_MIN REDUCE_PROD SUM",
     _select: "SELECT SELECT_V2",
     _slice: "SLICE",
     _strided_slice: "STRIDED_SLICE",
+    _two: "ADD_N",
 }
 _RULES = {name: rule for rule, names in _NAMES.items() for name in names.split()}
 
@@ -189,7 +218,7 @@ def left_to_the_cpu(file, signature="generate"):
 
 
 def _taken(operation):
-    types = _TAKEN_TYPES | ({"INT32"} if operation.name in _TAKE_INT32 else set())
+    types = _TAKEN_TYPES | _MORE_TYPES.get(operation.name, set())
     tensors = [*operation.computed, *operation.outputs]
     return (
         all(x.type in types and len(x.shape) <= _MOST_DIMENSIONS for x in tensors)

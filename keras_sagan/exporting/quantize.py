@@ -126,7 +126,7 @@ def to_int8(model, generator, layers, num_classes):
                 recipes.add_weight_only_config(inside, operation, 8)
             for operation in _ACTIVATIONS:
                 recipes.add_quantization_config(inside, operation, algorithm_key="no_quantize")
-        tables = f"{scope(generator)}.*/{FLOAT_SCOPE}/"
+        tables = f"{scope(generator)}[^;]*/{FLOAT_SCOPE}/"
         for operation in _ACTIVATIONS:
             recipes.add_quantization_config(tables, operation, algorithm_key="no_quantize")
         return recipes
@@ -173,9 +173,11 @@ def dequantize_digits(model):
         gathered = {}  # the table of each row
         for operator in subgraph.operators:
             name, source = names[operator.opcodeIndex], operator.inputs[0]
-            if name == "GATHER" and subgraph.tensors[source].type == schema.TensorType.INT8:
+            taken, given = subgraph.tensors[source], subgraph.tensors[operator.outputs[0]]
+            is_float = given.type == schema.TensorType.FLOAT32
+            if name == "GATHER" and taken.type == schema.TensorType.INT8:
                 gathered[operator.outputs[0]] = source
-            if name == "CAST" and source in gathered:
+            if name == "CAST" and source in gathered and is_float:
                 changed = True
                 operator.opcodeIndex = len(names)
                 operator.builtinOptionsType = schema.BuiltinOptions.DequantizeOptions

@@ -11,10 +11,10 @@ file has four signatures, called by name:
     latents(seed, truncation)        ->  latent, float32 (batch, length)
     generate(latent, label)          ->  image, float32 in [-1, 1]
 
-`sample` is `generate` of `latents`. GPUs have no integer arithmetic for the seed: a port that uses
-one calls `latents` on the CPU and `generate` on the GPU, as --interpolate here calls one after the
-other. The batch is fixed, mostly to 1. A zip archive at the end of the file holds `labels.txt`, the
-names of the classes, and `attention.json`, the (height, width) of the queries and keys of each
+`sample` is `generate` of `latents`. GPU delegates leave the integers of the seed to the CPU: a port
+to a GPU calls `latents` on the CPU and `generate` on the GPU, as --interpolate here calls one after
+the other. The batch is fixed, mostly to 1. A zip archive at the end of the file holds `labels.txt`,
+the names of the classes, and `attention.json`, the (height, width) of the queries and keys of each
 attention layer. A file without classes has no `labels.txt`, and its signatures no `label`.
 """
 
@@ -30,6 +30,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 LAST_SEED = 2**31 - 1
+OLDER = "of an older version; write it again with python -m export"
 
 
 def fail(message):
@@ -58,6 +59,8 @@ class Model:
         wanted |= {"generate": [*label, "latent"], "latents": ["seed", "truncation"]}
         if list(found) == ["generate"]:
             fail(f"{path}: for latents of your own alone; name a generator_*.tflite")
+        if "sample" in found and "latents" not in found:
+            fail(f"{path}: {OLDER}")
         if found != wanted:
             labels = "with" if label else "without"
             fail(f"{path}: a generator {labels} labels.txt has inputs {wanted}, not {found}")
@@ -101,7 +104,7 @@ def read_archive(path):
             with zipfile.ZipFile(file) as archive:
                 names = archive.namelist()
                 if "attention.json" not in names:
-                    fail(f"{path}: of an older version; write it again with python -m export")
+                    fail(f"{path}: {OLDER}")
                 maps = json.loads(archive.read("attention.json"))
                 if "labels.txt" not in names:
                     return None, maps

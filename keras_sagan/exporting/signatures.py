@@ -22,8 +22,8 @@ def write_signatures(generator, path, batch_size=None, num_classes=None):
       `serving_default`.
     - `attend(seed, label, truncation)` gives that `image` and, by the name of each attention
       layer, its map float32 (batch, queries, keys).
-    - `latents(seed, truncation)` gives the `latent` that `sample` makes of a seed. GPUs have no
-      integer arithmetic for it: a device can call it on the CPU, and `generate` on the GPU.
+    - `latents(seed, truncation)` gives the `latent` that `sample` makes of a seed. GPU delegates
+      leave its integers to the CPU: so a device calls it there, and `generate` on the GPU.
 
     Without classes there is no `label`. One beyond the classes is an error in a SavedModel. A
     device cannot raise one: there the picture is all of one grey.

@@ -44,6 +44,7 @@ def converted(function, specs, folder):
 IMAGE = ([1, 4, 6, 8], "float32")
 TABLE = np.arange(24, dtype="float32").reshape(3, 8)
 KERNEL = np.ones((3, 3, 8, 8), "float32")
+MARGINS = [(0, 0), (1, 1), (1, 1), (0, 0)]
 LABEL = ([1], "int32")
 # Functions, the types of their inputs, and what the delegate's own check says of them.
 CASES = {
@@ -65,7 +66,7 @@ CASES = {
     "a slice": (lambda x: x[:, 1:3, 2:], [IMAGE], {}),
     "a slice of a vector": (lambda x: x[:, 2:5], [([1, 8], "float32")], {"STRIDED_SLICE": 1}),
     "a slice that drops a dimension": (lambda x: x[:, 1], [IMAGE], {"STRIDED_SLICE": 1}),
-    "margins": (lambda x: tf.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)]), [IMAGE], {}),
+    "margins": (lambda x: tf.pad(x, MARGINS), [IMAGE], {}),
     "margins of a vector": (
         lambda x: tf.pad(x, [(0, 0), (1, 1)]), [([1, 8], "float32")], {"PAD": 1}
     ),
@@ -75,6 +76,18 @@ CASES = {
         {"MUL": 1},
     ),
     "a convolution": (lambda x: tf.nn.conv2d(x, KERNEL, 1, "SAME") + TABLE[0], [IMAGE], {}),
+    "a label as a vector": (lambda i: tf.one_hot(i, 3), [LABEL], {}),
+    "labels as integers": (lambda i: tf.one_hot(i, 3, dtype="int32"), [LABEL], {"ONE_HOT": 1}),
+    "a mirror": (lambda x: tf.pad(x, MARGINS, "REFLECT"), [IMAGE], {}),
+    "a mirror of edges": (lambda x: tf.pad(x, MARGINS, "SYMMETRIC"), [IMAGE], {"MIRROR_PAD": 1}),
+    "a choice": (lambda x: tf.where(x > 0, x, 0.0), [IMAGE], {}),
+    "a reshaped mask": (
+        lambda x: tf.cast(tf.reshape(x > 0, (1, 24, 8)), "float32"), [IMAGE], {"RESHAPE": 1}
+    ),
+    "a vector added to each pixel": (lambda x, y: x + y, [IMAGE, ([1, 8], "float32")], {}),
+    "a row added to each": (
+        lambda x, y: x * y, [([2, 4, 6, 8], "float32"), ([4, 6, 8], "float32")], {"MUL": 1}
+    ),
     "an unknown operation": (lambda x: tf.round(x), [IMAGE], {"ROUND": 1}),
     "attention": (lambda x: tf.nn.softmax(tf.matmul(x, x, transpose_b=True)), [IMAGE], {}),
 }  # fmt: skip

@@ -3,6 +3,7 @@ import re
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from generators import tiny, trained
 from programs import REPOSITORY
 from tensorflow.lite.python import schema_py_generated as schema
@@ -226,3 +227,24 @@ def test_dense_layers_of_dynamic_int8_have_one_step():
                 assert weights.type == schema.TensorType.INT8
                 steps[names[operator.opcodeIndex]].add(len(weights.quantization.scale))
     assert steps["FULLY_CONNECTED"] == {1} and min(steps["CONV_2D"]) > 1
+
+
+def test_integers_of_others_stay_integers():
+    """A layer whose table of int8 is looked up and used as int32."""
+    table = np.arange(-3, 3, dtype="int8").reshape(3, 2)
+
+    class Lookup(keras.layers.Layer):
+        def call(self, label):
+            return keras.ops.cast(tf.cast(tf.gather(table, label), "int32") * 3, "float32")
+
+        def compute_output_shape(self, shape):
+            return (*shape, 2)
+
+    inputs = {"latent": keras.Input((2,), name="latent")}
+    inputs["label"] = keras.Input((), dtype="int32", name="label")
+    x = keras.layers.Add()([inputs["latent"], Lookup()(inputs["label"])])
+    generator = keras.Model(inputs, keras.layers.Reshape((1, 1, 2))(x))
+    file, _ = convert_to_tflite(generator)
+    generate = litert.Interpreter(model_content=file).get_signature_runner("generate")
+    image = generate(latent=np.float32([[0.5, 0.25]]), label=np.int32([1]))["image"]
+    np.testing.assert_array_equal(image.ravel(), [0.5 - 3, 0.25 + 0])

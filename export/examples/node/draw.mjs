@@ -25,7 +25,7 @@ function options() {
   const found = parseArgs({ options: Object.fromEntries(texts), allowPositionals: true });
   const { seed = '0', label, truncation = '1', out } = found.values;
   if (found.positionals.length !== 1 || !out) {
-    throw new Error('give MODEL.tflite [--seed N] [--label CLASS] [--truncation X] --out FILE.png');
+    throw new Error('give MODEL.tflite [--seed N] [--label CLASS] [--truncation=X] --out FILE.png');
   }
   if (!/^\d+$/.test(seed) || Number(seed) > 2 ** 31 - 1) {
     throw new Error(`--seed ${seed}: seeds are from 0 to 2147483647`);
@@ -40,7 +40,7 @@ function options() {
 // The number of a class, of which labels.txt beside the file has a line each.
 function classOf(label, path) {
   const names = readFileSync(join(dirname(path), 'labels.txt'), 'utf8').trimEnd().split('\n');
-  const number = names.includes(label) ? names.indexOf(label) : Number(label || NaN);
+  const number = /^\d+$/.test(label) ? Number(label) : names.indexOf(label);
   const given = label === undefined ? '--label is missing' : `--label ${label}`;
   if (!(number in names)) throw new Error(`${given}: the classes are ${names.join(', ')}`);
   return number;
@@ -75,12 +75,14 @@ async function main() {
   });
   const { sample } = model.signatures;
   if (!sample) throw new Error(`${path}: it has generate alone; name a generator_*.tflite`);
+  const details = sample.getInputDetails();
+  const [batch] = details[0].shape; // all of one picture, which is written once
   const inputs = {
-    seed: new Tensor(Int32Array.of(seed), [1]),
-    truncation: new Tensor(Float32Array.of(truncation), [1]),
+    seed: new Tensor(new Int32Array(batch).fill(seed), [batch]),
+    truncation: new Tensor(new Float32Array(batch).fill(truncation), [batch]),
   };
-  if (sample.getInputDetails().some(({ name }) => name === 'label')) {
-    inputs.label = new Tensor(Int32Array.of(classOf(label, path)), [1]);
+  if (details.some(({ name }) => name === 'label')) {
+    inputs.label = new Tensor(new Int32Array(batch).fill(classOf(label, path)), [batch]);
   } else if (label !== undefined) {
     throw new Error(`--label ${label}: ${path} has no classes; leave --label out`);
   }

@@ -3,15 +3,14 @@
     python picture_frame.py generator_dynamic_int8.tflite --out picture.png
 
 It lies in the folder of an export, beside sample.py, which it draws with. NumPy, Pillow and
-ai-edge-litert are all that it needs. The seed is the number of minutes since 1970: it goes on after
-a restart, and needs no file to remember it. The classes take turns.
+ai-edge-litert are all that it needs. The seed is the number of minutes since 1970, or of what
+--every says: it goes on after a restart, and needs no file to remember it. The classes take turns.
 """
 
 import argparse
 import io
 import signal
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -69,15 +68,16 @@ def main():
         sample.fail(f"--out {out}: there is no folder {out.parent}")
 
     # A signal ends the wait below, never a file half written.
-    stop = threading.Event()
+    signals = []
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda number, _: signals.append(number))
     model = sample.Model(options.model)
     print(f"a new {out} every {options.every:g} s; Ctrl-C ends", flush=True)
-    while not stop.is_set():
+    while not signals:
         turn = int(time.time() // options.every)
         replace(out, picture(model, turn % (sample.LAST_SEED + 1)))
-        stop.wait(max(0.0, (turn + 1) * options.every - time.time()))
+        while not signals and time.time() < (turn + 1) * options.every:
+            time.sleep(0.1)
 
 
 if __name__ == "__main__":

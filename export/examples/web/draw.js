@@ -1,6 +1,5 @@
 import { loadAndCompile, loadLiteRt, Tensor } from '@litertjs/core';
 import { latentOf } from './latent.js';
-
 const query = new URLSearchParams(location.search);
 const path = query.get('model') ?? '../generator_dynamic_int8.tflite';
 const accelerator = query.get('accelerator') ?? 'wasm'; // or webgpu
@@ -34,7 +33,9 @@ async function run(signature, values) {
   let outputs = {};
   try {
     for (const { name, shape } of inputsOf(signature)) {
-      inputs[name] = new Tensor(values[name], shape);
+      // The same for all pictures of a batch, of which the first is shown.
+      const batch = Array(shape[0]).fill([...values[name]]).flat();
+      inputs[name] = new Tensor(values[name].constructor.from(batch), shape);
     }
     outputs = await model.run(signature, inputs);
     const [, height, width] = outputs.image.type.layout.dimensions;
@@ -50,7 +51,7 @@ function picture(seed, label, truncation) {
     const values = { seed: Int32Array.of(seed), label, truncation: Float32Array.of(truncation) };
     return run('sample', values);
   }
-  // GPUs have no integers to hash a seed with: the latent is made here, the picture there.
+  // The integers of the hash would stay on the CPU: the latent is made here, the picture there.
   const [, length] = inputsOf('generate').find(({ name }) => name === 'latent').shape;
   return run('generate', { latent: latentOf(seed, length, truncation), label });
 }
@@ -72,6 +73,7 @@ async function draw() {
 }
 
 const show = (error) => (output.value = `Error: ${error.message ?? error}`);
-let turn = load().then(draw).catch(show);
-// One after the other: a model draws one picture at a time.
-form.addEventListener('input', () => (turn = turn.then(draw).catch(show)));
+let turn = load().then(() => { // a model draws one picture at a time
+  form.addEventListener('input', () => (turn = turn.then(draw).catch(show)));
+  return draw();
+}).catch(show);
