@@ -43,7 +43,8 @@ class _Operation:
 
     def __init__(self, name, operator, tensors):
         self.name, self.options = name, operator.builtinOptions
-        self.inputs = [tensors[i] for i in operator.inputs if i >= 0]
+        inputs = () if operator.inputs is None else operator.inputs
+        self.inputs = [tensors[i] for i in inputs if i >= 0]
         self.outputs = [tensors[i] for i in operator.outputs]
         self.computed = [tensor for tensor in self.inputs if not tensor.constant]
         if name == "DEQUANTIZE" and self.inputs[0].type == "FLOAT16":

@@ -64,6 +64,8 @@ def _biases_in_float16(model):
         }
         for bias in biases - {-1}:
             tensor = subgraph.tensors[bias]
+            if tree.buffers[tensor.buffer].data is None:  # no constant
+                continue
             if tensor.buffer not in halves:
                 halves[tensor.buffer] = len(tree.buffers)
                 values = tree.buffers[tensor.buffer].data.view(np.float32).astype(np.float16)
@@ -172,12 +174,14 @@ def dequantize_digits(model):
     for subgraph in tree.subgraphs:
         gathered = {}  # the table of each row
         for operator in subgraph.operators:
-            name, source = names[operator.opcodeIndex], operator.inputs[0]
-            taken, given = subgraph.tensors[source], subgraph.tensors[operator.outputs[0]]
-            is_float = given.type == schema.TensorType.FLOAT32
-            if name == "GATHER" and taken.type == schema.TensorType.INT8:
-                gathered[operator.outputs[0]] = source
-            if name == "CAST" and source in gathered and is_float:
+            name = names[operator.opcodeIndex]
+            if name not in ("GATHER", "CAST"):
+                continue
+            source, result = operator.inputs[0], operator.outputs[0]
+            types = [subgraph.tensors[i].type for i in (source, result)]
+            if name == "GATHER" and types[0] == schema.TensorType.INT8:
+                gathered[result] = source
+            if name == "CAST" and source in gathered and types[1] == schema.TensorType.FLOAT32:
                 changed = True
                 operator.opcodeIndex = len(names)
                 operator.builtinOptionsType = schema.BuiltinOptions.DequantizeOptions
