@@ -72,8 +72,9 @@ def test_every_precision_is_true_to_keras(generator, precision):
         assert answer["attention16"].sum(-1) == pytest.approx(1, abs=0.05)
     if precision in ("float32", "float16"):
         difference = np.abs(pictures.astype(int) - levels)
-        # Weights of 11 bits: a value in a hundred falls on the other side of a rounding.
-        equal = {"float32": 0.999, "float16": 0.95}[precision]
+        # Weights and biases of 11 bits: of trained networks a value in a hundred falls on the other
+        # side of a rounding, of these random weights one in twenty.
+        equal = {"float32": 0.999, "float16": 0.93}[precision]
         assert difference.max() <= 1 and (difference == 0).mean() >= equal
 
 
