@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_sagan import models
-from keras_sagan.sampling import generator_inputs
+from keras_sagan.sampling import generator_inputs, to_uint8
 
 
 def trained(family="resnet", num_classes=3, attention=(16,), **options):
@@ -34,6 +34,11 @@ def tiny(num_classes=None):
         x = keras.layers.Add()([x, keras.layers.Embedding(num_classes, 8)(inputs["label"])])
     x = keras.layers.Dense(12, activation="tanh")(x)
     return keras.Model(inputs, keras.layers.Reshape((2, 2, 3))(x))
+
+
+def levels(images):
+    """The grey levels of pictures, which may be floats in [-1, 1]."""
+    return (images if images.dtype == np.uint8 else np.asarray(to_uint8(images))).astype(int)
 
 
 def check_same_pictures(images, expected):

@@ -89,10 +89,9 @@ def _write(run, folder, precisions, batch_size):
     report = Report(generator, batch_size)
     yield report.header(path.name for path, *_ in files)
     shutil.copyfile(Path(__file__).with_name("sample.py"), folder / "sample.py")
-    rows = []
+    rows, maps, told = [], map_shapes(generator), {}
     for path, precision, signatures in files:
         file, left_in_float = convert_to_tflite(generator, precision, batch_size, signatures)
-        maps = map_shapes(generator)
         try:
             named = add_metadata(file, run.name, about, labels, maps)
         except ValueError as error:
@@ -102,6 +101,11 @@ def _write(run, folder, precisions, batch_size):
         if precision == "float32" and not row["psnr_db"] >= _LEAST_PSNR:  # nor is nan
             raise ArithmeticError(f"{path} keeps only {row['psnr_db']:.1f} dB to the Keras model")
         rows.append(row)
+        told[path.name] = {
+            "signatures": signatures,
+            "oldest_runtime": f"TensorFlow Lite {oldest_runtime(file)}",
+            "left_to_the_cpu": row["left_to_the_cpu"],
+        }
         yield report.line(row)
         if left_in_float:
             yield f"  left in float, as int8 would cost too much: {', '.join(left_in_float)}"
@@ -126,14 +130,7 @@ def _write(run, folder, precisions, batch_size):
                 **{name: metadata.version(name) for name in _PACKAGES},
             },
             "signatures": _signatures(generator),
-            "tflite": {
-                row["file"]: {
-                    "signatures": signatures,
-                    "oldest_runtime": f"TensorFlow Lite {oldest_runtime(path.read_bytes())}",
-                    "left_to_the_cpu": row["left_to_the_cpu"],
-                }
-                for row, (path, _, signatures) in zip(rows, files, strict=True)
-            },
+            "tflite": told,
             "batch": {"tflite": batch_size, "saved_model": "any"},
             "files": {
                 path.relative_to(folder).as_posix(): _sha256(path)

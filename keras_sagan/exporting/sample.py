@@ -40,7 +40,7 @@ def fail(message):
 
 
 class Model:
-    """A file's signatures, batch, sizes of picture, latent and maps, and class names or None."""
+    """A file's signatures, batch, sizes of picture and maps, and class names or None."""
 
     def __init__(self, path):
         self.path, (self.classes, self.maps) = path, read_archive(path)
@@ -67,7 +67,6 @@ class Model:
         self.call = {name: self.interpreter.get_signature_runner(name) for name in wanted}
         shape = self.call["generate"].get_output_details()["image"]["shape"]
         self.batch, self.height, self.width, _ = map(int, shape)
-        self.latent_dim = int(self.call["generate"].get_input_details()["latent"]["shape"][1])
 
     def run(self, signature, label=None, **inputs):
         """Calls a signature batch by batch; returns its outputs by name, one row a picture."""

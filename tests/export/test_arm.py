@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from generators import check_same_pictures, trained
+from generators import check_same_pictures, levels, trained
 from PIL import Image
 from programs import REPOSITORY
 
@@ -17,7 +17,7 @@ from keras_sagan.exporting.device import device_model
 from keras_sagan.exporting.metadata import add_metadata
 from keras_sagan.exporting.tflite import converted
 from keras_sagan.models import map_shapes
-from keras_sagan.sampling import generator_inputs, to_uint8
+from keras_sagan.sampling import generator_inputs
 from keras_sagan.sampling.inference import inference_model
 
 ROOT = REPOSITORY / ".arm"
@@ -130,11 +130,6 @@ def drawn(request, exported):
     (machine, *versions), outputs = exported.draw(on_arm, request.param)
     assert machine == "aarch64" and versions[:2] == exported.versions[1:3]
     return outputs
-
-
-def levels(values):
-    """The grey levels of a picture, whose values may be floats in [-1, 1]."""
-    return (values if values.dtype == np.uint8 else np.asarray(to_uint8(values))).astype(int)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

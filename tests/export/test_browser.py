@@ -6,7 +6,7 @@ import subprocess
 import numpy as np
 import pytest
 from browser import in_browser, missing, packed, unpacked
-from generators import tiny, trained
+from generators import levels, tiny, trained
 from PIL import Image
 from programs import REPOSITORY
 
@@ -78,17 +78,13 @@ def called(folder, accelerator, signatures, precisions=PRECISIONS):
     return answers
 
 
-def levels(image):
-    return np.clip(np.round((image + 1) * 127.5), 0, 255) if image.dtype == np.float32 else image
-
-
 def images(results):
     return np.concatenate([result["image"] for result in results])
 
 
 def apart(results, expected):
     """The most grey levels between pictures, and how many of their values are equal."""
-    difference = np.abs(levels(images(results)).astype(int) - levels(images(expected)).astype(int))
+    difference = np.abs(levels(images(results)) - levels(images(expected)))
     return difference.max(), (difference == 0).mean()
 
 

@@ -9,9 +9,8 @@
 `reference` is plain Keras and TensorFlow, for every device and backend. `cpu` gives the same
 numbers faster where TensorFlow runs on CPUs, above all for gradients; so convolutions take it in
 training alone. Without training no operation has a gradient of its own making: a graph that is
-exported would keep it. `auto` is `cpu` on machines that have no
-other devices (see `device.py`), `reference` everywhere else. Functions that TensorFlow has traced
-keep what was chosen then.
+exported would keep it. `auto` is `cpu` on machines that have no other devices (see `device.py`),
+`reference` everywhere else. Functions that TensorFlow has traced keep what was chosen then.
 """
 
 import contextlib
