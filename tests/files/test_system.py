@@ -85,12 +85,15 @@ def test_locks_of_windows(tmp_path, monkeypatch):
 
 
 def test_a_file_system_without_locks_trains_all_the_same(tmp_path, monkeypatch):
+    asked = []
+
     def refuse(*arguments):
+        asked.append(arguments)
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr("fcntl.flock", refuse)
     with Run(tmp_path).training(), Run(tmp_path).training():
-        pass
+        assert len(asked) == 2  # both, and neither got one
 
 
 def test_file_systems_without_fsync_of_folders(tmp_path, monkeypatch):
