@@ -3,24 +3,18 @@
 import keras
 from keras import ops
 
-from keras_sagan.layers import kernels
+from keras_sagan.layers.attention_layer import AttentionLayer
 from keras_sagan.layers.convolution import Conv2D
 from keras_sagan.layers.feature_maps import (
-    FeatureMapLayer,
     channels_last_shape,
     from_channels_last,
     to_channels_last,
 )
-from keras_sagan.layers.kernels.attention import dense_attention
 from keras_sagan.layers.spectral_norm import SpectralNorm
-
-# Entries of the map of a picture up to which "auto" holds all of it, and of a block beyond.
-_DENSE = 1 << 20
-_BLOCK = 1 << 20
 
 
 @keras.saving.register_keras_serializable(package="keras_sagan")
-class SelfAttention2D(FeatureMapLayer):
+class SelfAttention2D(AttentionLayer):
     """Self-attention of SAGAN: `y = gamma * o + x`, with `gamma` a scalar that starts at 0.
 
     With queries `g(x)`, keys `f(x)` and values `h(x)`, all 1x1 convolutions, output location `j`
@@ -44,7 +38,8 @@ class SelfAttention2D(FeatureMapLayer):
         pool_size: Keys and values are max-pooled by this factor; 1 is no pooling.
         output_projection: Whether the 1x1 convolution `v` follows.
         use_bias: Whether the convolutions have a bias.
-        spectral_norm: Whether the convolutions are spectrally normalised.
+        spectral_norm: Whether the convolutions are spectrally normalised; "scaled" for a trained
+            factor beside (see `SpectralNorm`).
         query_block: How many queries attend at a time: None for all at once; a number for memory
             linear in the size of the map, at the price of computing the softmax once more for
             the gradient; or "auto" for blocks where the map of a picture has more than 2^20
@@ -87,16 +82,11 @@ class SelfAttention2D(FeatureMapLayer):
         query_block="auto",
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(query_block=query_block, **kwargs)
         if value_reduction != 1 and not output_projection:
             raise ValueError(
                 f"value_reduction={value_reduction} needs output_projection=True to come back to "
                 "the channels of the input"
-            )
-        whole = type(query_block) is int and query_block >= 1
-        if not (whole or query_block in (None, "auto")):
-            raise ValueError(
-                f'query_block must be "auto", None or a number from 1 on, got {query_block!r}'
             )
         self.key_reduction = key_reduction
         self.value_reduction = value_reduction
@@ -104,7 +94,6 @@ class SelfAttention2D(FeatureMapLayer):
         self.output_projection = output_projection
         self.use_bias = use_bias
         self.spectral_norm = spectral_norm
-        self.query_block = query_block
 
     def build(self, input_shape):
         input_shape = channels_last_shape(input_shape, self.data_format)
@@ -129,14 +118,9 @@ class SelfAttention2D(FeatureMapLayer):
 
     def call(self, inputs, return_attention=False, training=False):
         inputs = to_channels_last(inputs, self.data_format)
-        query = self._flatten(self.query(inputs))
-        key = self._flatten(self._pool(self.key(inputs)))
-        value = self._flatten(self._pool(self.value(inputs)))
-        if return_attention:
-            attended, attention = dense_attention(query, key, value)
-        else:
-            attended = self._attend(query, key, value, training)
-        attended = ops.reshape(attended, (*ops.shape(inputs)[:-1], value.shape[-1]))
+        query = self.query(inputs)
+        key, value = self._pool(self.key(inputs)), self._pool(self.value(inputs))
+        attended, attention = self.attend(query, key, value, return_attention, training)
         if self.output_projection:
             attended = self.output_conv(attended)
         outputs = from_channels_last(self.gamma * attended + inputs, self.data_format)
@@ -160,17 +144,8 @@ class SelfAttention2D(FeatureMapLayer):
             output_projection=self.output_projection,
             use_bias=self.use_bias,
             spectral_norm=self.spectral_norm,
-            query_block=self.query_block,
         )
         return config
-
-    def _attend(self, query, key, value, training):
-        block, queries, keys = self.query_block, query.shape[1], key.shape[1]
-        if block is None or not (isinstance(queries, int) and isinstance(keys, int)):
-            return dense_attention(query, key, value)[0]
-        if block == "auto":
-            block = None if queries * keys <= _DENSE else max(_BLOCK // keys, 1)
-        return kernels.attention(query, key, value, block, training)
 
     def _convolution(self, name, channels, input_shape):
         layer = Conv2D(
@@ -183,7 +158,8 @@ class SelfAttention2D(FeatureMapLayer):
             name=name,
         )
         if self.spectral_norm:
-            layer = SpectralNorm(layer, trainable=self.trainable)
+            scale = self.spectral_norm == "scaled"
+            layer = SpectralNorm(layer, scale=scale, trainable=self.trainable)
         layer.build(input_shape)
         return layer
 
@@ -194,7 +170,3 @@ class SelfAttention2D(FeatureMapLayer):
         return ops.max_pool(
             x, self.pool_size, self.pool_size, padding="same", data_format="channels_last"
         )
-
-    def _flatten(self, x):
-        batch, height, width, channels = ops.shape(x)
-        return ops.reshape(x, (batch, height * width, channels))

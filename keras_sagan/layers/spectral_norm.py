@@ -5,13 +5,15 @@ import inspect
 import keras
 from keras import ops
 
+_AXES = ("output", "first")
+
 
 @keras.saving.register_keras_serializable(package="keras_sagan")
 class SpectralNorm(keras.layers.Wrapper):
     """Runs a layer with `W / sigma(W)` in place of its kernel `W`.
 
     `sigma(W)` is the largest singular value of the kernel taken as a matrix over its output
-    channels, estimated by power iteration: with a stored unit vector `u`,
+    channels (see `axis`), estimated by power iteration: with a stored unit vector `u`,
     `v = W u / |W u|`, `u = W' v / |W' v|`, `sigma = v' W u`. The variable that is trained stays
     the raw `W`, and the gradient flows through `sigma` (eq. 12 of the paper), with `u` and `v`
     held constant. A call with `training=True` stores the new `u`, unless this layer or the wrapped
@@ -31,6 +33,13 @@ class SpectralNorm(keras.layers.Wrapper):
             their transposed forms, `Embedding`, `UpsampleConv2D`, `DownsampleConv2D`.
         power_iterations: Power iterations a call, at least 1.
         epsilon: Norms up to this count as 0.
+        axis: The axis of the kernel along which `u` lies, all others being the matrix's other
+            side. "output" is that of the output channels, and the length of an embedding; "first"
+            the one that PyTorch's layout puts first, which is another for transposed convolutions
+            (input channels: another matrix, with another sigma) and for embeddings (classes: the
+            same sigma, another `u`). Most PyTorch code takes the first axis of either.
+        scale: Whether the normalised kernel is multiplied by a trained scalar, which starts at 1
+            (Miyato et al., appendix E).
         **kwargs: `name` (the wrapped layer's by default) and `trainable`.
 
     Call arguments:
@@ -38,7 +47,7 @@ class SpectralNorm(keras.layers.Wrapper):
         training: Whether to store the new `u`.
 
     Raises:
-        ValueError: `power_iterations` below 1, or a layer without such a variable.
+        ValueError: `power_iterations` below 1, another axis, or a layer without such a variable.
 
     Example:
 
@@ -51,9 +60,13 @@ class SpectralNorm(keras.layers.Wrapper):
         (arXiv:1802.05957), eq. 10 to 12 and algorithm 1.
     """
 
-    def __init__(self, layer, power_iterations=1, epsilon=1e-12, **kwargs):
+    def __init__(
+        self, layer, power_iterations=1, epsilon=1e-12, axis="output", scale=False, **kwargs
+    ):
         if power_iterations < 1:
             raise ValueError(f"power_iterations must be at least 1, got {power_iterations}")
+        if axis not in _AXES:
+            raise ValueError(f"axis must be one of {_AXES}, got {axis!r}")
         kwargs.setdefault("name", layer.name)
         # The estimate always runs in float32; without autocasting, inputs reach the wrapped
         # layer as they are, and that layer follows its own dtype policy.
@@ -61,6 +74,8 @@ class SpectralNorm(keras.layers.Wrapper):
         super().__init__(layer, autocast=False, **kwargs)
         self.power_iterations = power_iterations
         self.epsilon = epsilon
+        self.axis = axis
+        self.scale = scale
 
     def build(self, input_shape=None):
         super().build(input_shape)
@@ -76,6 +91,10 @@ class SpectralNorm(keras.layers.Wrapper):
             # Every replica computes the same update; this keeps the copies equal to the bit.
             aggregation="only_first_replica",
         )
+        if self.scale:
+            self.factor = self.add_weight(
+                name="factor", shape=(), initializer="ones", dtype="float32"
+            )
 
     def call(self, inputs, training=False):
         variable = self.kernel_variable()
@@ -111,7 +130,12 @@ class SpectralNorm(keras.layers.Wrapper):
 
     def get_config(self):
         config = super().get_config()
-        config.update(power_iterations=self.power_iterations, epsilon=self.epsilon)
+        config.update(
+            power_iterations=self.power_iterations,
+            epsilon=self.epsilon,
+            axis=self.axis,
+            scale=self.scale,
+        )
         return config
 
     def kernel_variable(self):
@@ -131,10 +155,12 @@ class SpectralNorm(keras.layers.Wrapper):
             keras.layers.Conv2DTranspose,
             keras.layers.Conv3DTranspose,
         )
+        if self.axis == "first":
+            return 0 if hasattr(self.layer, "embeddings") else -1
         return -2 if isinstance(self.layer, transposed) else -1
 
     def _sigma(self, kernel):
-        """Returns sigma and the vector `u` after the power iterations."""
+        """Returns what the kernel is divided by, and `u` after the power iterations."""
         matrix = ops.swapaxes(ops.cast(kernel, "float32"), self._channel_axis(), -1)
         matrix = ops.reshape(matrix, (-1, matrix.shape[-1]))
         constant = ops.stop_gradient(matrix)
@@ -143,7 +169,8 @@ class SpectralNorm(keras.layers.Wrapper):
             v = self._unit(ops.matmul(u, ops.transpose(constant)), 0.0)
             u = self._unit(ops.matmul(v, constant), u)
         sigma = ops.sum(ops.matmul(v, matrix) * u)
-        return ops.where(sigma > self.epsilon, sigma, 1.0), u
+        sigma = ops.where(sigma > self.epsilon, sigma, 1.0)
+        return (sigma / self.factor if self.scale else sigma), u
 
     def _unit(self, x, otherwise):
         """The unit vector of a direction; `otherwise` where there is none."""

@@ -52,7 +52,11 @@ class DCGANGenerator(family.Family):
         width: Channels that the table above multiplies.
         attention: Sizes of the feature maps that self-attention follows; None is the last two
             before the picture.
-        spectral_norm: Whether the convolutions are spectrally normalised (not the last one).
+        spectral_norm: Whether the convolutions are spectrally normalised (not the last one);
+            "scaled" for a trained factor beside.
+        spectral_norm_axis: Of which axis, see `keras_sagan.layers.SpectralNorm`.
+        norm_epsilon: Epsilon of the batch norms.
+        norm_momentum: Momentum of their moving statistics.
         synchronized: Whether batch statistics are taken over all replicas.
         name: Name of the model.
         **kwargs: Of `keras.Model`.
@@ -69,6 +73,9 @@ class DCGANGenerator(family.Family):
         width=64,
         attention=None,
         spectral_norm=True,
+        spectral_norm_axis="output",
+        norm_epsilon=1e-5,
+        norm_momentum=0.99,
         synchronized=False,
         name="generator",
         **kwargs,
@@ -82,8 +89,16 @@ class DCGANGenerator(family.Family):
         inputs = family.generator_inputs(latent_dim, num_classes)
 
         def stage(x, conv, size):
-            x = family.spectrally_normalized(conv, spectral_norm)(x)
-            x = family.batch_norm(x, inputs.get("label"), num_classes, synchronized, f"norm{size}")
+            x = family.spectrally_normalized(conv, spectral_norm, spectral_norm_axis)(x)
+            x = family.batch_norm(
+                x,
+                inputs.get("label"),
+                f"norm{size}",
+                num_classes=num_classes,
+                epsilon=norm_epsilon,
+                momentum=norm_momentum,
+                synchronized=synchronized,
+            )
             x = layers.ReLU()(x)
             if size in attention:
                 x = _attention(size)(x)
@@ -101,6 +116,9 @@ class DCGANGenerator(family.Family):
             "width": width,
             "attention": attention,
             "spectral_norm": spectral_norm,
+            "spectral_norm_axis": spectral_norm_axis,
+            "norm_epsilon": norm_epsilon,
+            "norm_momentum": norm_momentum,
             "synchronized": synchronized,
         }
         super().__init__(inputs, family.image_output(x), arguments, name=name, **kwargs)
@@ -118,7 +136,9 @@ class DCGANDiscriminator(family.Family):
         num_classes: Number of classes, or None.
         width: Channels that the table above multiplies.
         attention: Sizes of the feature maps that self-attention follows; None is the last two.
-        spectral_norm: Whether the convolutions are spectrally normalised (not the last one).
+        spectral_norm: Whether the convolutions are spectrally normalised (not the last one);
+            "scaled" for a trained factor beside.
+        spectral_norm_axis: Of which axis, see `keras_sagan.layers.SpectralNorm`.
         name: Name of the model.
         **kwargs: Of `keras.Model`.
 
@@ -133,6 +153,7 @@ class DCGANDiscriminator(family.Family):
         width=64,
         attention=None,
         spectral_norm=True,
+        spectral_norm_axis="output",
         name="discriminator",
         **kwargs,
     ):
@@ -147,7 +168,7 @@ class DCGANDiscriminator(family.Family):
         x = inputs["image"]
         for channels, size in zip(stages, sizes, strict=True):
             conv = Conv2D(channels, 4, 2, **CHANNELS_LAST, name=f"conv{size}")
-            x = family.spectrally_normalized(conv, spectral_norm)(x)
+            x = family.spectrally_normalized(conv, spectral_norm, spectral_norm_axis)(x)
             # The last one in float32 already. Where a cast follows it, TensorFlow 2.21 (on CPUs
             # with bfloat16) tries to fuse it with the convolution, although its gradient needs
             # what is between, and leaves the whole graph as it is.
@@ -165,6 +186,7 @@ class DCGANDiscriminator(family.Family):
             inputs.get("label"),
             num_classes,
             spectral_norm,
+            spectral_norm_axis,
         )
         arguments = {
             "image_size": image_size,
@@ -172,5 +194,6 @@ class DCGANDiscriminator(family.Family):
             "width": width,
             "attention": attention,
             "spectral_norm": spectral_norm,
+            "spectral_norm_axis": spectral_norm_axis,
         }
         super().__init__(inputs, logits, arguments, name=name, **kwargs)

@@ -53,22 +53,41 @@ def image_output(x):
     return layers.Activation("tanh", dtype="float32", name="image")(x)
 
 
-def spectrally_normalized(layer, enabled):
-    """Wraps a layer in `SpectralNorm` where enabled."""
-    return SpectralNorm(layer) if enabled else layer
+def spectrally_normalized(layer, spectral_norm, axis="output"):
+    """Wraps a layer in `SpectralNorm`.
+
+    Args:
+        layer: The layer.
+        spectral_norm: False for the layer as it is; "scaled" for a trained factor beside.
+        axis: See `SpectralNorm`.
+    """
+    if not spectral_norm:
+        return layer
+    return SpectralNorm(layer, axis=axis, scale=spectral_norm == "scaled")
 
 
-def batch_norm(x, labels, num_classes, synchronized, name):
-    """Batch normalisation, by class where there are classes."""
-    if num_classes:
-        norm = ConditionalBatchNorm(
-            num_classes, synchronized=synchronized, **CHANNELS_LAST, name=name
-        )
-        return norm(x, labels=labels)
-    return BatchNorm(synchronized=synchronized, name=name)(x)
+def batch_norm(x, labels, name, spectral_norm=False, **arguments):
+    """Batch normalisation, by class where there are classes.
+
+    Args:
+        x: The features.
+        labels: (batch,) integers with the number of classes as `num_classes` among the arguments;
+            (batch, length), an embedding; or None without classes.
+        name: Name of the layer.
+        spectral_norm: Whether the tables of the classes are spectrally normalised.
+        **arguments: Of `BatchNorm`, and `num_classes`.
+    """
+    num_classes = arguments.pop("num_classes", None)
+    if labels is None:
+        return BatchNorm(**arguments, name=name)(x)
+    rows = num_classes if len(labels.shape) == 1 else labels.shape[-1]
+    norm = ConditionalBatchNorm(
+        rows, spectral_norm=spectral_norm, **arguments, **CHANNELS_LAST, name=name
+    )
+    return norm(x, labels=labels)
 
 
-def projection_logits(logits, features, labels, num_classes, spectral_norm):
+def projection_logits(logits, features, labels, num_classes, spectral_norm, axis="output"):
     """Adds the inner product of the features and the class's embedding to the logits.
 
     Miyato and Koyama, cGANs with Projection Discriminator, ICLR 2018 (arXiv:1802.05637), eq. 3.
@@ -81,7 +100,8 @@ def projection_logits(logits, features, labels, num_classes, spectral_norm):
         features: (batch, channels) float32.
         labels: (batch,) integers, or None without classes.
         num_classes: Number of classes, or None.
-        spectral_norm: Whether the embedding is spectrally normalised.
+        spectral_norm: Whether the embedding is spectrally normalised, and how.
+        axis: Of its `SpectralNorm`.
 
     Returns:
         "logits", (batch, 1) float32.
@@ -94,7 +114,7 @@ def projection_logits(logits, features, labels, num_classes, spectral_norm):
             dtype="float32",
             name="class_embedding",
         )
-        embedding = spectrally_normalized(embedding, spectral_norm)
+        embedding = spectrally_normalized(embedding, spectral_norm, axis)
         projection = ops.sum(features * embedding(labels), axis=-1, keepdims=True)
         logits = layers.Add(dtype="float32", name="projection")([logits, projection])
     return layers.Activation("linear", dtype="float32", name="logits")(logits)

@@ -47,7 +47,13 @@ class ResNetGenerator(family.Family):
         width: Channels that the table above multiplies.
         attention: Sizes of the feature maps that self-attention follows; None is 32, and 16 for
             32x32 pictures.
-        spectral_norm: Whether convolutions and the dense layer are spectrally normalised.
+        spectral_norm: Whether convolutions and the dense layer are spectrally normalised;
+            "scaled" for a trained factor beside.
+        class_spectral_norm: Whether the classes' tables of gains and biases are, too.
+        class_embedding_dim: Length of one embedding of the classes, of which all batch norms take
+            their gains and biases, as in BigGAN; None for a table a norm.
+        norm_epsilon: Epsilon of the batch norms.
+        norm_momentum: Momentum of their moving statistics.
         synchronized: Whether batch statistics are taken over all replicas.
         name: Name of the model.
         **kwargs: Of `keras.Model`.
@@ -64,6 +70,10 @@ class ResNetGenerator(family.Family):
         width=64,
         attention=None,
         spectral_norm=True,
+        class_spectral_norm=False,
+        class_embedding_dim=None,
+        norm_epsilon=1e-5,
+        norm_momentum=0.99,
         synchronized=False,
         name="generator",
         **kwargs,
@@ -75,11 +85,23 @@ class ResNetGenerator(family.Family):
         family.check_attention(attention, channels_by_size, "generator")
         inputs = family.generator_inputs(latent_dim, num_classes)
 
+        labels = inputs.get("label")
+        if num_classes and class_embedding_dim:
+            embedding = layers.Embedding(num_classes, class_embedding_dim, name="class_embedding")
+            labels = embedding(labels)
+        norm_arguments = {
+            "epsilon": norm_epsilon,
+            "momentum": norm_momentum,
+            "synchronized": synchronized,
+        }
+
         def conv(layer):
             return family.spectrally_normalized(layer, spectral_norm)
 
         def norm_relu(x, name):
-            x = family.batch_norm(x, inputs.get("label"), num_classes, synchronized, name)
+            x = family.batch_norm(
+                x, labels, name, class_spectral_norm, num_classes=num_classes, **norm_arguments
+            )
             return layers.ReLU()(x)
 
         def up_block(x, channels, name):
@@ -101,7 +123,7 @@ class ResNetGenerator(family.Family):
                 x = SelfAttention2D(
                     spectral_norm=spectral_norm, **CHANNELS_LAST, name=f"attention{size}"
                 )(x)
-        x = BatchNorm(synchronized=synchronized, name="norm")(x)
+        x = BatchNorm(**norm_arguments, name="norm")(x)
         x = layers.ReLU()(x)
         x = conv(Conv2D(3, 3, **CHANNELS_LAST, name="to_rgb"))(x)
         arguments = {
@@ -111,6 +133,10 @@ class ResNetGenerator(family.Family):
             "width": width,
             "attention": attention,
             "spectral_norm": spectral_norm,
+            "class_spectral_norm": class_spectral_norm,
+            "class_embedding_dim": class_embedding_dim,
+            "norm_epsilon": norm_epsilon,
+            "norm_momentum": norm_momentum,
             "synchronized": synchronized,
         }
         super().__init__(inputs, family.image_output(x), arguments, name=name, **kwargs)
@@ -129,7 +155,11 @@ class ResNetDiscriminator(family.Family):
         width: Channels that the table above multiplies.
         attention: Sizes of the feature maps that self-attention follows; None is 32, and 16 for
             32x32 pictures.
-        spectral_norm: Whether all layers are spectrally normalised.
+        spectral_norm: Whether all layers are spectrally normalised; "scaled" for a trained factor
+            beside.
+        spectral_norm_axis: Of which axis, see `keras_sagan.layers.SpectralNorm`.
+        relu_shortcut: Whether the shortcuts take what the first ReLU of their block gives, as they
+            do in code whose ReLU works in place, instead of what comes into the block.
         name: Name of the model.
         **kwargs: Of `keras.Model`.
 
@@ -144,6 +174,8 @@ class ResNetDiscriminator(family.Family):
         width=64,
         attention=None,
         spectral_norm=True,
+        spectral_norm_axis="output",
+        relu_shortcut=False,
         name="discriminator",
         **kwargs,
     ):
@@ -157,21 +189,22 @@ class ResNetDiscriminator(family.Family):
         inputs = family.discriminator_inputs(image_size, num_classes)
 
         def conv(layer):
-            return family.spectrally_normalized(layer, spectral_norm)
+            return family.spectrally_normalized(layer, spectral_norm, spectral_norm_axis)
 
         def down_block(x, channels, downsample, first, name):
+            shortcut = x
+            if not first:  # the first block sees the image, which has no activation
+                x = layers.ReLU()(x)
+                shortcut = x if relu_shortcut else shortcut
             # A 1x1 convolution commutes with pooling, so it runs at the low resolution.
-            shortcut = (
-                layers.AveragePooling2D(2, **CHANNELS_LAST, name=f"{name}_down")(x)
-                if downsample
-                else x
-            )
+            if downsample:
+                shortcut = layers.AveragePooling2D(2, **CHANNELS_LAST, name=f"{name}_down")(
+                    shortcut
+                )
             if downsample or x.shape[-1] != channels:
                 shortcut = conv(Conv2D(channels, 1, **CHANNELS_LAST, name=f"{name}_shortcut"))(
                     shortcut
                 )
-            if not first:  # the first block sees the image, which has no activation
-                x = layers.ReLU()(x)
             x = conv(Conv2D(channels, 3, **CHANNELS_LAST, name=f"{name}_conv1"))(x)
             x = layers.ReLU()(x)
             second = (
@@ -195,7 +228,12 @@ class ResNetDiscriminator(family.Family):
         features = ops.sum(x, axis=(1, 2))
         logits = conv(layers.Dense(1, dtype="float32", name="dense"))(features)
         logits = family.projection_logits(
-            logits, features, inputs.get("label"), num_classes, spectral_norm
+            logits,
+            features,
+            inputs.get("label"),
+            num_classes,
+            spectral_norm,
+            spectral_norm_axis,
         )
         arguments = {
             "image_size": image_size,
@@ -203,5 +241,7 @@ class ResNetDiscriminator(family.Family):
             "width": width,
             "attention": attention,
             "spectral_norm": spectral_norm,
+            "spectral_norm_axis": spectral_norm_axis,
+            "relu_shortcut": relu_shortcut,
         }
         super().__init__(inputs, logits, arguments, name=name, **kwargs)

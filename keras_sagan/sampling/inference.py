@@ -104,11 +104,17 @@ def _self_attention(model, layer, x, **kwargs):
 
 
 @_rule(ConditionalBatchNorm)
-def _conditional_batch_norm(model, layer, *args, **kwargs):
+def _conditional_batch_norm(model, layer, x, labels, **kwargs):
+    classes, embedding = layer.num_classes, None
+    if len(labels.shape) == 2:
+        embedding = labels._keras_history.operation
+        if type(embedding) is not keras.layers.Embedding:
+            return _copy(model, layer, x, labels, **kwargs)
+        classes, labels = embedding.input_dim, embedding.input
     if layer.data_format != "channels_last":
-        return _copy(model, layer, *args, **kwargs)
-    copy = ClassScaleOffset(layer.num_classes, name=layer.name)
-    return model.call(copy, lambda: _scales_and_offsets(layer), *args, **kwargs)
+        return _copy(model, layer, x, labels, **kwargs)
+    copy = ClassScaleOffset(classes, name=layer.name)
+    return model.call(copy, lambda: _scales_and_offsets(layer, embedding), x, labels)
 
 
 @_rule(keras.layers.BatchNormalization, BatchNorm)
@@ -242,10 +248,12 @@ def _plain_weights(layer):
     return [kernel_now if v is kernel else v for v in layer.layer.weights]
 
 
-def _scales_and_offsets(layer):
-    """Those of each class of a `ConditionalBatchNorm`."""
+def _scales_and_offsets(layer, embedding=None):
+    """Those of each class of a `ConditionalBatchNorm`, which may take an embedding of them."""
     scale, offset = _scale_and_offset(layer.norm)
-    gain, bias = np.asarray(layer.gain), np.asarray(layer.bias)
+    gain, bias = (ops.convert_to_numpy(table) for table in layer.tables())
+    if embedding is not None:
+        gain, bias = (np.asarray(embedding.embeddings) @ table for table in (gain, bias))
     return scale * (1 + gain), offset * (1 + gain) + bias
 
 

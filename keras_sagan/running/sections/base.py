@@ -1,5 +1,6 @@
 """What all sections have in common."""
 
+import inspect
 import re
 import typing
 from typing import Annotated, Literal
@@ -59,7 +60,14 @@ class ModelSection(Section):
     width: Positive = 64
     # Sizes of the feature maps that attention follows; null is the family's own choice.
     attention: list[Positive] | None = None
-    spectral_norm: bool = True
+    spectral_norm: bool | Literal["scaled"] = True
+    # What a network of other code may need: see the models.
+    spectral_norm_axis: Literal["output", "first"] = "output"
+    norm_epsilon: Rate = 1e-5
+    norm_momentum: Share = 0.99
+    # Where the discriminator differs.
+    discriminator_width: Positive | None = None
+    discriminator_attention: list[Positive] | None = None
 
     def networks(self, synchronized=False):
         """Returns the generator and the discriminator.
@@ -71,11 +79,22 @@ class ModelSection(Section):
             ValueError: Values that do not go together.
         """
         generator, discriminator = self.classes()
-        shared = self.model_dump(exclude={"family", "latent_dim"}, exclude_none=True)
+        values = self.model_dump(exclude_none=True)
+        own = {
+            key.removeprefix("discriminator_"): value
+            for key, value in values.items()
+            if key.startswith("discriminator_")
+        }
         return (
-            generator(latent_dim=self.latent_dim, synchronized=synchronized, **shared),
-            discriminator(**shared),
+            generator(**_arguments(generator, values), synchronized=synchronized),
+            discriminator(**_arguments(discriminator, {**values, **own})),
         )
+
+
+def _arguments(network, values):
+    """Those of the values that a network takes."""
+    names = inspect.signature(network.__init__).parameters
+    return {name: value for name, value in values.items() if name in names}
 
 
 class LossSection(Section):

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from keras_sagan.running.sections.base import ModelSection
+from keras_sagan.running.sections.base import ModelSection, Positive
 
 
 class ResNet(ModelSection):
@@ -10,6 +10,10 @@ class ResNet(ModelSection):
 
     family: Literal["resnet"]
     image_size: Literal[32, 64, 128, 256]
+    # What a network of other code may need: see the models.
+    class_spectral_norm: bool = False
+    class_embedding_dim: Positive | None = None
+    relu_shortcut: bool = False
 
     def classes(self):
         from keras_sagan.models import ResNetDiscriminator, ResNetGenerator
