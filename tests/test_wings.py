@@ -18,7 +18,8 @@ MAY_IMPORT = {
     "adversarial": {"layers", "models", "sampling"},
     "running": {"errors", "files", "models", "data", "sampling", "adversarial"},
     "exporting": {"errors", "layers", "models", "sampling", "running"},
-    "cli": {"errors", "files", "sampling", "running", "exporting"},
+    "importing": {"errors", "layers", "models", "running"},
+    "cli": {"errors", "files", "sampling", "running", "exporting", "importing"},
 }
 
 

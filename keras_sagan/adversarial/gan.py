@@ -265,6 +265,10 @@ class GAN(Drawing, Step, keras.Model):
         self._synchronize()
         return int(ops.convert_to_numpy(self._step))
 
+    @step.setter
+    def step(self, step):
+        self._step.assign(step)
+
     @property
     def images_seen(self):
         """Real images that the discriminator was trained on so far, over all replicas."""

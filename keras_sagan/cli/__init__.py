@@ -3,10 +3,10 @@
 `train.py` and `python -m export` are doors to the same files.
 """
 
-from keras_sagan.cli import export, sample, train
+from keras_sagan.cli import export, import_checkpoint, sample, train
 from keras_sagan.cli.program import Parser, run
 
-COMMANDS = {"train": train, "sample": sample, "export": export}
+COMMANDS = {"train": train, "sample": sample, "export": export, "import": import_checkpoint}
 
 
 def main(arguments=None):

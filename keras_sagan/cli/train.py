@@ -49,6 +49,7 @@ def run(options):
         )
     else:
         raise InputError("--config is missing: name a config, such as configs/paired_shapes.yaml")
+    config.data.check_given()
     if not options.resume:
         run_folder.check_new()
     try:

@@ -5,11 +5,15 @@ import io
 import shutil
 import zipfile
 
+from keras_sagan.errors import InputError
 from keras_sagan.files.system import flush_folder
 from keras_sagan.files.whole_files import write_to_disk
 
 WEIGHTS = "gan.weights.h5"  # everything training needs
 GENERATOR = "generator.keras"  # the averaged generator
+# Beside the generator in a checkpoint that was imported, where there are no weights.
+DISCRIMINATOR = "discriminator.keras"
+TRAINED_GENERATOR = "trained_generator.keras"  # which the generator is the average of
 _SUMS = "SHA256SUMS"  # as of sha256sum, which can check them too: sha256sum -c SHA256SUMS
 
 
@@ -19,14 +23,52 @@ def write(gan, folder):
     Raises:
         OSError: It cannot be written, such as on a full disk. What there was before is kept.
     """
+    _write_files({WEIGHTS: gan.save_weights, GENERATOR: gan.sampler.save}, folder)
+
+
+def write_models(models, folder):
+    """Writes a checkpoint of models by the names of their files, likewise: an imported one."""
+    _write_files({name: model.save for name, model in models.items()}, folder)
+
+
+def is_imported(folder):
+    """Whether a checkpoint was imported: it never had weights of training."""
+    sums = folder / _SUMS
+    return sums.exists() and WEIGHTS not in sums.read_text("utf-8", "replace")
+
+
+def load_models(gan, folder):
+    """Takes over what there is of networks in an imported checkpoint.
+
+    The discriminator stays as it is if there is none; optimizers begin anew.
+
+    Raises:
+        InputError: One that is damaged.
+        ValueError: One that is not as those of the GAN.
+    """
+    import keras
+
+    trained = folder / TRAINED_GENERATOR
+    networks = {
+        gan.generator: trained if trained.exists() else folder / GENERATOR,
+        gan.discriminator: folder / DISCRIMINATOR,
+        gan.ema_generator: folder / GENERATOR,
+    }
+    for network, path in networks.items():
+        if path.exists():
+            if not is_whole(path):
+                raise InputError(f"{path} is damaged")
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+            network.set_weights(model.get_weights())
+    gan.step = int(folder.name)
+
+
+def _write_files(saves, folder):
     partial = folder.with_name(f"partial-{folder.name}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        sums = [
-            _write(partial / name, save)
-            for name, save in ((WEIGHTS, gan.save_weights), (GENERATOR, gan.sampler.save))
-        ]
+        sums = [_write(partial / name, save) for name, save in saves.items()]
         write_to_disk(partial / _SUMS, "".join(sums).encode())
         flush_folder(partial)
         shutil.rmtree(folder, ignore_errors=True)

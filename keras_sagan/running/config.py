@@ -20,9 +20,11 @@ from keras_sagan.running.sections.base import (
 )
 from keras_sagan.running.sections.losses import Hinge
 
+_ONE_OF_TWO = "give either name (a TFDS set or paired_shapes) or folder"
+
 
 class Data(Section):
-    """What to train on: `name` or `folder`."""
+    """What to train on: `name` or `folder`. An imported run has neither until it is trained on."""
 
     name: str | None = None  # a TFDS set, or paired_shapes
     folder: str | None = None
@@ -38,9 +40,14 @@ class Data(Section):
 
     @pydantic.model_validator(mode="after")
     def _one_of_two(self):
-        if (self.name is None) == (self.folder is None):
-            raise ValueError("give either name (a TFDS set or paired_shapes) or folder")
+        if self.name is not None and self.folder is not None:
+            raise ValueError(_ONE_OF_TWO)
         return self
+
+    def check_given(self):
+        """Raises InputError unless there is something to train on."""
+        if self.name is None and self.folder is None:
+            raise InputError(f"data: {_ONE_OF_TWO}, or --data DIR")
 
 
 class Optimizer(Section):
@@ -206,8 +213,8 @@ def _first_error(error):
     if first["type"] == "union_tag_not_found":
         return f"{name}.{_key(section)} is missing"
     if first["type"] == "union_tag_invalid":
-        tag, names = first["ctx"]["tag"], [repr(kind) for kind in sorted(_kinds(section))]
-        close = difflib.get_close_matches(tag, _kinds(section), n=1)
+        tag, names = first["ctx"]["tag"], [repr(kind) for kind in sorted(kinds(section))]
+        close = difflib.get_close_matches(tag, kinds(section), n=1)
         hint = f" (did you mean {close[0]}?)" if close else ""
         expected = f"{', '.join(names[:-1])} or {names[-1]}"
         return f"{name}.{_key(section)} is {tag!r}: input should be {expected}{hint}"
@@ -227,7 +234,7 @@ def _unknown(location, kind):
         fields = (kind or Config.model_fields[section[0]].annotation).model_fields
     name, dotted = ".".join(location), "".join(f"{part}." for part in section)
     if kind is not None:
-        others = [other for other, of in _kinds(section[0]).items() if key in of.model_fields]
+        others = [other for other, of in kinds(section[0]).items() if key in of.model_fields]
         if others:
             return f"{name} belongs to {dotted}{_key(section[0])} {' or '.join(others)}"
     close = difflib.get_close_matches(key, fields, n=1)
@@ -241,15 +248,15 @@ def _key(section):
     return field.discriminator if field else None
 
 
-def _kinds(section):
-    """The kinds of a section that is a union, by name."""
+def kinds(section):
+    """Returns the kinds of a section that is a union, by name."""
     kinds = typing.get_args(Config.model_fields[section].annotation)
     return {typing.get_args(k.model_fields[_key(section)].annotation)[0]: k for k in kinds}
 
 
 def _kind(section, rest):
     """The kind of the section that an error is in, or None."""
-    return _kinds(section).get(rest[0]) if rest and _key(section) else None
+    return kinds(section).get(rest[0]) if rest and _key(section) else None
 
 
 def _lower_first(text):

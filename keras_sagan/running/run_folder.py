@@ -2,7 +2,8 @@
 
 config.yaml             the config, as resolved
 checkpoints/00001000/   gan.weights.h5 (everything training needs), generator.keras (averaged), and
-                        their checksums, SHA256SUMS
+                        their checksums, SHA256SUMS. Of an imported run, instead of the weights:
+                        discriminator.keras and trained_generator.keras, if there were such
 samples/                sheets of pictures
 attention/              what the generator's attention looks at
 logs/                   TensorBoard events and history.csv
@@ -77,16 +78,13 @@ class Run:
                     folder.rmdir()
             raise InputError(f"--run-dir {self.path}: {error.strerror}") from error
 
-    def check_new(self):
+    def check_new(self, advice="add --resume to go on with it, or name another folder"):
         """Raises InputError unless the folder is missing or empty.
 
         A list of skipped images and a lock may be in it, of a run that was discarded.
         """
         if self.config_file.exists():
-            raise InputError(
-                f"--run-dir {self.path} already holds a run: add --resume to go on with it, or "
-                "name another folder"
-            )
+            raise InputError(f"--run-dir {self.path} already holds a run: {advice}")
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"--run-dir {self.path} is a file: name a folder")
         left = {self.skipped_images, self._lock_file("trained")}
@@ -223,10 +221,13 @@ class Run:
         Raises:
             InputError: There is none, or the config contradicts it.
         """
-        step = self.whole_step(checkpoints.WEIGHTS)
+        step = self.whole_step(checkpoints.WEIGHTS, checkpoints.GENERATOR)
         path = self.checkpoint(step) / checkpoints.WEIGHTS
         try:
-            gan.load_weights(path)
+            if path.exists():
+                gan.load_weights(path)
+            else:
+                checkpoints.load_models(gan, path.parent)
         except (ValueError, KeyError, OSError) as error:
             raise InputError(
                 f"{path} does not fit {self.config_file}: it is damaged, or the config's model "
@@ -283,10 +284,14 @@ class Run:
             raise InputError(f"{self.path} holds no checkpoint yet")
         return steps[-1]
 
-    def whole_step(self, name):
+    def whole_step(self, name, imported=None):
         """Returns the step of the last checkpoint whose file of this name is whole.
 
         If later ones are damaged, a line to standard error says which.
+
+        Args:
+            name: Name of the file.
+            imported: That of the file which counts in a checkpoint that was imported.
 
         Raises:
             InputError: There is no checkpoint, or none that is whole.
@@ -295,6 +300,8 @@ class Run:
         damaged = []
         for step in reversed(self.checkpoint_steps()):
             path = self.checkpoint(step) / name
+            if imported and checkpoints.is_imported(path.parent):
+                path = path.with_name(imported)
             if checkpoints.is_whole(path):
                 if damaged:
                     print(

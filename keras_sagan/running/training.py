@@ -149,6 +149,7 @@ def resumed_config(run, config):
 def make_source(config, skipped_log=None):
     """Returns the source of images that a config names."""
     data, size = config.data, config.model.image_size
+    data.check_given()
     if data.folder is not None:
         source = ImageFolder(data.folder, size, skipped_log)
         if data.cache is None:

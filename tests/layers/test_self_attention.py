@@ -4,7 +4,7 @@ import pytest
 from derivatives import gradients_of
 from layers.contract import check_layer
 
-from keras_sagan.layers import SelfAttention2D, SpectralNorm, kernels, self_attention
+from keras_sagan.layers import SelfAttention2D, SpectralNorm, attention_layer, kernels
 
 RNG = np.random.default_rng(0)
 FORMS = {
@@ -235,8 +235,8 @@ def test_auto_takes_blocks_where_the_map_is_large(monkeypatch):
         return attend(query, key, value, block, training)
 
     monkeypatch.setattr(kernels, "attention", noted)
-    monkeypatch.setattr(self_attention, "_DENSE", 64 * 16)
-    monkeypatch.setattr(self_attention, "_BLOCK", 128)
+    monkeypatch.setattr(attention_layer, "_DENSE", 64 * 16)
+    monkeypatch.setattr(attention_layer, "_BLOCK", 128)
     layer = SelfAttention2D()
     layer(np.ones((1, 8, 8, 16), "float32"))  # 64 queries and 16 keys
     assert blocks == [None]
