@@ -101,8 +101,8 @@ class ConditionalBatchNorm(FeatureMapLayer):
         dense = keras.layers.Dense(
             channels,
             use_bias=False,
-            # There is no small table: whatever is not zero has a norm of 1.
-            kernel_initializer="orthogonal",
+            # Not zeros, which have no direction: any others are normalised to 1.
+            kernel_initializer="random_normal",
             dtype=self.dtype_policy,
             name=name,
         )

@@ -222,12 +222,14 @@ class Run:
             InputError: There is none, or the config contradicts it.
         """
         step = self.whole_step(checkpoints.WEIGHTS, checkpoints.GENERATOR)
-        path = self.checkpoint(step) / checkpoints.WEIGHTS
+        folder = self.checkpoint(step)
+        path = folder / checkpoints.WEIGHTS
         try:
             if path.exists():
                 gan.load_weights(path)
             else:
-                checkpoints.load_models(gan, path.parent)
+                path = folder
+                checkpoints.load_models(gan, folder)
         except (ValueError, KeyError, OSError) as error:
             raise InputError(
                 f"{path} does not fit {self.config_file}: it is damaged, or the config's model "

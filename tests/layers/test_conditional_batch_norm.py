@@ -70,3 +70,63 @@ def test_contract(tmp_path):
         return layer
 
     check_layer(make, X, tmp_path, tolerance=4e-3, labels=LABELS)
+
+
+def normalized(table):
+    return table / np.linalg.svd(table, compute_uv=False)[0]
+
+
+def with_normalized_tables():
+    layer = ConditionalBatchNorm(3, spectral_norm=True)
+    layer.build(X.shape)
+    layer.norm.set_weights([RNG.normal(size=6), RNG.uniform(0.5, 2, size=6)])
+    for _ in range(60):  # u is near enough to the first singular vector
+        layer(X, labels=LABELS, training=True)
+    return layer
+
+
+def expected_of(layer, gain, bias):
+    mean, variance = (np.asarray(value, np.float64) for value in layer.norm.get_weights())
+    outputs = (X - mean) / np.sqrt(variance + 1e-5)
+    return outputs * (1 + gain[:, None, None]) + bias[:, None, None]
+
+
+def test_tables_can_be_spectrally_normalised():
+    layer = with_normalized_tables()
+    gain, bias = (
+        normalized(np.asarray(table.layer.kernel, np.float64))[LABELS]
+        for table in (layer.gain, layer.bias)
+    )
+    outputs = np.asarray(layer(X, labels=LABELS))
+    # Power iteration in float32, after 60 steps, against a float64 SVD.
+    np.testing.assert_allclose(outputs, expected_of(layer, gain, bias), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(np.asarray(layer.tables()[0])[LABELS], gain, atol=1e-3)
+
+
+@pytest.mark.parametrize("make", [with_gains, with_normalized_tables])
+def test_an_embedding_adds_up_the_rows(make):
+    layer = make()
+    vectors = RNG.normal(size=(8, 3)).astype("float32")
+    gain, bias = (vectors @ np.asarray(table, np.float64) for table in layer.tables())
+    outputs = np.asarray(layer(X, labels=vectors))
+    np.testing.assert_allclose(outputs, expected_of(layer, gain, bias), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("make", [with_gains, with_normalized_tables])
+def test_a_vector_of_one_class_is_its_label(make):
+    layer = make()
+    vectors = np.eye(3, dtype="float32")[LABELS]
+    expected = np.asarray(layer(X, labels=LABELS))
+    np.testing.assert_allclose(np.asarray(layer(X, labels=vectors)), expected, atol=1e-5)
+
+
+def test_contract_with_normalised_tables(tmp_path):
+    weights = with_normalized_tables().get_weights()
+
+    def make():
+        layer = ConditionalBatchNorm(3, spectral_norm=True)
+        layer.build(X.shape)
+        layer.set_weights(weights)
+        return layer
+
+    check_layer(make, X, tmp_path, tolerance=4e-3, labels=LABELS)

@@ -252,3 +252,66 @@ def test_rejects_what_it_cannot_normalise():
         SpectralNorm(layers.ReLU())(IMAGES)
     with pytest.raises(ValueError, match="at least 1, got 0"):
         SpectralNorm(layers.Dense(2), power_iterations=0)
+
+
+FIRST = {"transposed": -1, "embedding": 0, "conv": -1, "dense": -1}  # our axis of PyTorch's first
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_the_first_axis_is_that_of_pytorch(name):
+    make, inputs, _ = CASES[name]
+    layer = SpectralNorm(make(), power_iterations=200, axis="first")
+    layer.build(inputs.shape)
+    kernel = np.asarray(layer.kernel_variable(), np.float64)
+    left, singular, _ = np.linalg.svd(matrix_of(kernel, FIRST[name]).T, full_matrices=False)
+    # float32 power iteration against a float64 SVD.
+    np.testing.assert_allclose(layer.normalized_kernel(), kernel / singular[0], rtol=1e-4)
+    layer(inputs, training=True)
+    assert layer.u.shape == (1, kernel.shape[FIRST[name]])
+    assert abs(np.asarray(layer.u, np.float64)[0] @ left[:, 0]) == pytest.approx(1, abs=1e-5)
+
+
+def test_of_transposed_convolutions_the_two_axes_give_two_sigmas():
+    make, inputs, _ = CASES["transposed"]
+    kernels_of = {}
+    for axis in ("output", "first"):
+        keras.utils.set_random_seed(0)
+        layer = SpectralNorm(make(), power_iterations=100, axis=axis)
+        layer.build(inputs.shape)
+        kernels_of[axis] = np.asarray(layer.normalized_kernel())
+    ratio = kernels_of["output"] / kernels_of["first"]
+    assert ratio.std() < 1e-5
+    assert abs(ratio.mean() - 1) > 0.01
+
+
+def test_another_axis_is_named():
+    with pytest.raises(ValueError, match=r"axis must be one of .*, got 'input'"):
+        SpectralNorm(layers.Dense(3), axis="input")
+
+
+def test_a_trained_factor_scales_the_normalised_kernel(case):
+    make, inputs, axis = case
+    layer = SpectralNorm(make(), power_iterations=200, scale=True)
+    layer.build(inputs.shape)
+    layer.factor.assign(1.7)
+    assert any(variable is layer.factor for variable in layer.trainable_variables)
+    kernel = matrix_of(layer.normalized_kernel(), axis)
+    # float32 power iteration against a float64 SVD.
+    assert np.linalg.svd(kernel, compute_uv=False)[0] == pytest.approx(1.7, rel=1e-4)
+    # d(factor x W / sigma) / d factor of the sum of outputs without a bias.
+    if (bias := getattr(layer.layer, "bias", None)) is not None:
+        bias.assign(np.zeros(bias.shape))
+
+    def total(factor):
+        with keras.StatelessScope([(layer.factor, factor)]):
+            return ops.sum(layer(inputs))
+
+    (gradient,) = gradients_of(total, [ops.convert_to_tensor(1.7)])
+    expected = np.asarray(layer(inputs), np.float64).sum() / 1.7
+    assert float(gradient) == pytest.approx(expected, rel=1e-3, abs=1e-4)
+
+
+def test_without_a_factor_there_is_no_further_weight():
+    layer = SpectralNorm(layers.Dense(3))
+    layer.build((None, 4))
+    assert {variable.name for variable in layer.variables} == {"kernel", "bias", "u"}
