@@ -72,10 +72,9 @@ def _numpy_scalars():
 
 def _refused(error):
     """What PyTorch refused to load, in a line."""
-    text = str(error)
-    if "Unsupported global" in text or "WeightsUnpickler error" in text:
-        _, _, after = text.partition("GLOBAL ")
-        what = after.split()[0] if after else "more than tensors"
+    _, _, after = str(error).partition("GLOBAL ")
+    if after:
+        what = after.split()[0]
         return f"it wants to load {what}, which may run code: only tensors and numbers are read"
     return f"it is damaged, or not a file of PyTorch ({_line(error)})"
 

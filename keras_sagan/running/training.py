@@ -15,7 +15,7 @@ from keras_sagan.data import ImageCache, ImageFolder, TFDSImages, batches, paire
 from keras_sagan.data.cache import folder_identity
 from keras_sagan.data.names import one_line
 from keras_sagan.errors import InputError
-from keras_sagan.running import callbacks, data_record
+from keras_sagan.running import callbacks, checkpoints, data_record
 from keras_sagan.running.config import CHANGEABLE, flat
 from keras_sagan.running.devices import choose_devices
 from keras_sagan.running.run_folder import Run
@@ -124,6 +124,8 @@ def _make_deterministic():
 def resumed_config(run, config):
     """Returns the config to go on with: the run's, with what the given one may change.
 
+    Of a run that was imported, and not trained on yet, that is all but the networks.
+
     Raises:
         InputError: No run to go on with, or a config that would make it another run.
     """
@@ -134,10 +136,12 @@ def resumed_config(run, config):
             f"train.steps is {config.train.steps}, but the run in {run.path} is at step {reached}"
         )
     old_values = flat(old)
+    is_imported = checkpoints.is_imported(run.checkpoint(reached))
     for name, value in flat(config).items():
         same = value == old_values.get(name) or (name == "model.num_classes" and value == "auto")
         same = same or (name == "data.name" and value is None and config.data.folder is not None)
-        if not same and name not in CHANGEABLE:
+        may_change = name in CHANGEABLE or (is_imported and not name.startswith("model."))
+        if not same and not may_change:
             raise InputError(
                 f"{name} is {value!r}, but the run in {run.path} was started with "
                 f"{old_values.get(name)!r}: give that, or start another run"
