@@ -8,7 +8,7 @@ GO_ON = $(if $(wildcard runs/demo/config.yaml),--resume)
 TORCH := $(if $(filter Linux,$(shell uname)),torch==2.13.0+cpu,torch>=2.13)
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: demo test test-all test-arm litert-js lint
+.PHONY: demo test test-all test-arm test-addons litert-js lint
 
 demo: $(INSTALLED)
 	$(BIN)/python train.py --config configs/paired_shapes.yaml --run-dir runs/demo $(GO_ON)
@@ -37,6 +37,20 @@ test-arm: $(INSTALLED) .arm
 
 .arm: tests/export/arm_root.sh $(INSTALLED)
 	tests/export/arm_root.sh $@ $(BIN)/python
+
+# Against TensorFlow Addons, whose last release needs TensorFlow 2.15, and that Python 3.11. On Linux
+# the wheel for CPUs, half as large.
+OLD_TENSORFLOW := tensorflow$(if $(filter Linux,$(shell uname)),-cpu)==2.15.*
+
+test-addons: $(INSTALLED) .venv-addons/installed
+	$(BIN)/python -m pytest -m addons -v tests/addons/test_addons.py
+
+.venv-addons/installed:
+	@command -v python3.11 >/dev/null \
+		|| { echo "make test-addons needs python3.11, which is not here"; exit 1; }
+	python3.11 -m venv .venv-addons
+	.venv-addons/bin/python -m pip install --quiet '$(OLD_TENSORFLOW)' 'tensorflow-addons==0.23.*'
+	touch $@
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -38,7 +38,8 @@ def import_checkpoint(
     run.check_new("name another folder")
     given = systems.Given(checkpoint, discriminator, conf, discriminator_conf)
     networks = systems.module(system).load(given)
-    for state in networks.states:
+    while networks.states:  # which hold the checkpoint in memory
+        state = networks.states.pop(0)
         if counts := state.not_used():
             text = ", ".join(f"{count} {name}" for name, count in counts.items())
             networks.notes.append(f"not needed of {state.source}: {text}")
@@ -81,9 +82,9 @@ def _model_section(generator, discriminator):
     family = next(name for name, classes in FAMILIES.items() if type(generator) is classes[0])
     keys = config_module.kinds("model")[family].model_fields
     section = {"family": family}
-    if discriminator is None:  # as it will be when the run is trained on
-        shared = {key: getattr(generator, key) for key in ("image_size", "num_classes", "width")}
-        discriminator = FAMILIES[family][1](**shared)
+    if discriminator is None:  # a small one, for the family's own choice of attention
+        discriminator = FAMILIES[family][1](image_size=generator.image_size, width=8)
+        discriminator.width, discriminator.num_classes = generator.width, generator.num_classes
     for network in (discriminator, generator):
         section.update({k: v for k, v in network.get_config().items() if k in keys})
     for key in ("width", "attention"):

@@ -87,6 +87,8 @@ class State:
             )
         counts = {}
         for name in self._needless:
+            # Keras adds to the names of what it saves.
+            name = name.removesuffix("/.ATTRIBUTES/VARIABLE_VALUE").removesuffix(":0")
             kind = re.split(r"[./]", name)[-1]
             counts[kind] = counts.get(kind, 0) + 1
         return counts

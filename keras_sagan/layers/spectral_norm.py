@@ -113,7 +113,7 @@ class SpectralNorm(keras.layers.Wrapper):
             with keras.StatelessScope(state_mapping=values, collect_losses=True) as scope:
                 return self.layer(inputs, **arguments), *scope.losses
 
-        tensors = (inputs, kernel, sigma, *(ops.convert_to_tensor(v) for v in others))
+        tensors = (inputs, self._scaled(kernel), sigma, *(ops.convert_to_tensor(v) for v in others))
         if training and keras.backend.backend() == "tensorflow":
             from keras_sagan.layers.kernels.recompute import recomputed
 
@@ -126,7 +126,7 @@ class SpectralNorm(keras.layers.Wrapper):
     def normalized_kernel(self):
         """Returns `W / sigma(W)`, in the shape and dtype of the kernel."""
         kernel = ops.convert_to_tensor(self.kernel_variable())
-        return _divided(kernel, self._sigma(kernel)[0])
+        return _divided(self._scaled(kernel), self._sigma(kernel)[0])
 
     def get_config(self):
         config = super().get_config()
@@ -160,7 +160,7 @@ class SpectralNorm(keras.layers.Wrapper):
         return -2 if isinstance(self.layer, transposed) else -1
 
     def _sigma(self, kernel):
-        """Returns what the kernel is divided by, and `u` after the power iterations."""
+        """Returns sigma and the vector `u` after the power iterations."""
         matrix = ops.swapaxes(ops.cast(kernel, "float32"), self._channel_axis(), -1)
         matrix = ops.reshape(matrix, (-1, matrix.shape[-1]))
         constant = ops.stop_gradient(matrix)
@@ -169,8 +169,12 @@ class SpectralNorm(keras.layers.Wrapper):
             v = self._unit(ops.matmul(u, ops.transpose(constant)), 0.0)
             u = self._unit(ops.matmul(v, constant), u)
         sigma = ops.sum(ops.matmul(v, matrix) * u)
-        sigma = ops.where(sigma > self.epsilon, sigma, 1.0)
-        return (sigma / self.factor if self.scale else sigma), u
+        return ops.where(sigma > self.epsilon, sigma, 1.0), u
+
+    def _scaled(self, kernel):
+        if not self.scale:
+            return kernel
+        return kernel * ops.cast(self.factor, kernel.dtype)
 
     def _unit(self, x, otherwise):
         """The unit vector of a direction; `otherwise` where there is none."""
