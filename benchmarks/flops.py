@@ -12,7 +12,13 @@ import functools
 
 import keras
 
-from keras_sagan.layers import DownsampleConv2D, SelfAttention2D, SpectralNorm, UpsampleConv2D
+from keras_sagan.layers import (
+    DownsampleConv2D,
+    FullAttention2D,
+    SelfAttention2D,
+    SpectralNorm,
+    UpsampleConv2D,
+)
 
 
 def forward(model):
@@ -62,6 +68,8 @@ def _operations(layer, inputs, outputs):
         return _operations(layer.layer, inputs, outputs)
     if isinstance(layer, SelfAttention2D):
         return _attention(layer, inputs)
+    if isinstance(layer, FullAttention2D):
+        return _full_attention(layer, inputs, outputs)
     if isinstance(layer, keras.layers.Dense):
         return 2 * inputs[-1] * layer.units
     if isinstance(layer, (keras.layers.Conv2DTranspose, UpsampleConv2D)):
@@ -101,4 +109,14 @@ def _attention(layer, inputs):
     count += 2 * queries * keys * (key_channels + value_channels)
     if layer.output_projection:
         count += 2 * queries * value_channels * channels
+    return count
+
+
+def _full_attention(layer, inputs, outputs):
+    _, height, width, filters = outputs
+    key_channels = inputs[-1] // layer.key_reduction
+    count = 2 * (height * width) ** 2 * (key_channels + filters)
+    for part in (layer.query, layer.key, layer.value, layer.conv):
+        of_part = (*outputs[:-1], getattr(part, "layer", part).filters)
+        count += _operations(part, inputs, of_part)
     return count

@@ -11,6 +11,7 @@ __all__ = [
     "callbacks",
     "data",
     "exporting",
+    "importing",
     "latents",
     "layers",
     "losses",
@@ -56,11 +57,19 @@ _REGISTERED = {
         "Conv2D",
         "Conv2DTranspose",
         "DownsampleConv2D",
+        "FullAttention2D",
         "SelfAttention2D",
         "SpectralNorm",
         "UpsampleConv2D",
     ],
-    "models": ["DCGANDiscriminator", "DCGANGenerator", "ResNetDiscriminator", "ResNetGenerator"],
+    "models": [
+        "DCGANDiscriminator",
+        "DCGANGenerator",
+        "FullAttentionDiscriminator",
+        "FullAttentionGenerator",
+        "ResNetDiscriminator",
+        "ResNetGenerator",
+    ],
 }
 
 

@@ -6,6 +6,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from keras_sagan.layers import Conv2D, Conv2DTranspose, SelfAttention2D, UpsampleConv2D
+from keras_sagan.layers.full_attention import BlendedAttention
 from keras_sagan.sampling.inference import (
     ClassScaleOffset,
     copied,
@@ -265,10 +266,10 @@ def _class_scale_offset(layer, precision, *args, **kwargs):
     return StoredClassScaleOffset(layer, _DIGITS.get(precision, 0))(*args, **kwargs)
 
 
-@_rule(SelfAttention2D)
-def _self_attention(layer, precision, x, **kwargs):
+@_rule(SelfAttention2D, BlendedAttention)
+def _attention(layer, precision, *maps, **kwargs):
     # A loop over blocks is slow there, or unknown.
-    return with_weights(copy_of(layer, query_block=None), layer.get_weights(), x)
+    return with_weights(copy_of(layer, query_block=None), layer.get_weights(), *maps)
 
 
 @_rule(UpsampleConv2D)

@@ -87,6 +87,8 @@ def _model_section(generator, discriminator):
         discriminator.width, discriminator.num_classes = generator.width, generator.num_classes
     for network in (discriminator, generator):
         section.update({k: v for k, v in network.get_config().items() if k in keys})
-    for key in ("width", "attention"):
-        section[f"discriminator_{key}"] = discriminator.get_config()[key]
+    for key in keys:  # what may differ in the discriminator
+        own = key.removeprefix("discriminator_")
+        if own != key:
+            section[key] = discriminator.get_config()[own]
     return section

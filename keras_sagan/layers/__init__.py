@@ -3,6 +3,7 @@
 from keras_sagan.layers.batch_norm import BatchNorm
 from keras_sagan.layers.conditional_batch_norm import ConditionalBatchNorm
 from keras_sagan.layers.convolution import Conv2D, Conv2DTranspose
+from keras_sagan.layers.full_attention import FullAttention2D
 from keras_sagan.layers.resampling_conv import DownsampleConv2D, UpsampleConv2D
 from keras_sagan.layers.self_attention import SelfAttention2D
 from keras_sagan.layers.spectral_norm import SpectralNorm
@@ -13,6 +14,7 @@ __all__ = [
     "Conv2D",
     "Conv2DTranspose",
     "DownsampleConv2D",
+    "FullAttention2D",
     "SelfAttention2D",
     "SpectralNorm",
     "UpsampleConv2D",

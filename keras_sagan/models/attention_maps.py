@@ -14,15 +14,15 @@ class _AttentionMap(keras.layers.Layer):
         super().__init__(**kwargs)
         self.attention = attention
 
-    def call(self, inputs):
-        return self.attention(inputs, return_attention=True)[1]
+    def call(self, *args, **kwargs):
+        return self.attention(*args, **kwargs, return_attention=True)[1]
 
 
 def attention_layers(model):
     """Returns the attention layers of a functional model, first to last.
 
-    They are those with a method `map_shape`, which also take `return_attention=True`, such as
-    `keras_sagan.layers.SelfAttention2D`.
+    They are those with a method `map_shape` of the shape of their first input, which also take
+    `return_attention=True`, such as `keras_sagan.layers.SelfAttention2D`.
     """
     return [layer for layer in model.layers if hasattr(layer, "map_shape")]
 
@@ -33,7 +33,10 @@ def map_shapes(model):
     Returns:
         By the name of each layer, ((height, width) of the queries, (height, width) of the keys).
     """
-    return {layer.name: layer.map_shape(layer.input.shape) for layer in attention_layers(model)}
+    return {
+        layer.name: layer.map_shape(keras.tree.flatten(layer.input)[0].shape)
+        for layer in attention_layers(model)
+    }
 
 
 def with_attention_maps(model):
@@ -48,5 +51,7 @@ def with_attention_maps(model):
     """
     outputs = {"output": model.output}
     for layer in attention_layers(model):
-        outputs[layer.name] = _AttentionMap(layer, name=f"{layer.name}_map")(layer.input)
+        called_on = layer._inbound_nodes[0].arguments  # features, and maybe labels
+        attention_map = _AttentionMap(layer, name=f"{layer.name}_map")
+        outputs[layer.name] = attention_map(*called_on.args, **called_on.kwargs)
     return keras.Model(model.input, outputs, name=f"{model.name}_with_attention")

@@ -4,6 +4,8 @@ The network of github.com/heykeetae/Self-Attention-GAN, in which attention takes
 paper's first version; classes, which that network does not have, work as in `resnet.py`.
 """
 
+import functools
+
 import keras
 from keras import layers, ops
 
@@ -26,7 +28,105 @@ DISCRIMINATOR_CHANNELS = {
 }
 
 
-def _attention(size):
+def generator_stages(image_size, width, attention):
+    """Returns the channels of each stage's map by its size, and the sizes of self-attention.
+
+    Args:
+        image_size: Of the picture.
+        width: Channels that the table above multiplies.
+        attention: Sizes of self-attention; None is the last two.
+
+    Raises:
+        ValueError: An image size or an attention size that there is not.
+    """
+    family.check_image_size(image_size, GENERATOR_CHANNELS)
+    stages = {4 << i: width * n for i, n in enumerate(GENERATOR_CHANNELS[image_size])}
+    return stages, _attention_sizes(attention, stages, "generator")
+
+
+def generator_stage(
+    x, filters, size, strides, padding, *, labels, spectral_norm, spectral_norm_axis, **norm
+):
+    """A transposed convolution, batch norm with the arguments `norm`, and a ReLU."""
+    conv = Conv2DTranspose(filters, 4, strides, padding, **CHANNELS_LAST, name=f"conv{size}")
+    x = family.spectrally_normalized(conv, spectral_norm, spectral_norm_axis)(x)
+    return layers.ReLU()(family.batch_norm(x, labels, f"norm{size}", **norm))
+
+
+def generator_image(latent, stages, attention, stage):
+    """Returns "image" of a latent.
+
+    Args:
+        latent: (batch, latent_dim).
+        stages: Channels by size.
+        attention: Sizes of the maps that self-attention follows.
+        stage: Called as `stage(x, filters, size, strides, padding)` for each map.
+    """
+    x = layers.Reshape((1, 1, latent.shape[-1]))(latent)
+    for size, filters in stages.items():
+        strides, padding = (1, "valid") if size == 4 else (2, "same")
+        x = _attended(stage(x, filters, size, strides, padding), attention)
+    return family.image_output(Conv2DTranspose(3, 4, **CHANNELS_LAST, name="to_rgb")(x))
+
+
+def discriminator_stages(image_size, width, attention):
+    """Returns what `generator_stages` does, of a discriminator."""
+    family.check_image_size(image_size, DISCRIMINATOR_CHANNELS)
+    multiples = DISCRIMINATOR_CHANNELS[image_size]
+    stages = {image_size >> (i + 1): width * n for i, n in enumerate(multiples)}
+    return stages, _attention_sizes(attention, stages, "discriminator")
+
+
+def discriminator_stage(x, filters, size, *, spectral_norm, spectral_norm_axis):
+    """A convolution and a leaky ReLU."""
+    conv = Conv2D(filters, 4, 2, **CHANNELS_LAST, name=f"conv{size}")
+    x = family.spectrally_normalized(conv, spectral_norm, spectral_norm_axis)(x)
+    # The last one in float32 already. Where a cast follows it, TensorFlow 2.21 (on CPUs with
+    # bfloat16) tries to fuse it with the convolution, although its gradient needs what is between,
+    # and leaves the whole graph as it is.
+    return layers.LeakyReLU(0.1, dtype="float32" if size == 4 else None)(x)
+
+
+def discriminator_logits(
+    inputs, stages, attention, stage, num_classes, spectral_norm, spectral_norm_axis
+):
+    """Returns "logits" of the inputs of a discriminator.
+
+    Args:
+        inputs: Of `family.discriminator_inputs`.
+        stages: Channels by size.
+        attention: Sizes of the maps that self-attention follows.
+        stage: Called as `stage(x, filters, size)` for each map.
+        num_classes: Number of classes, or None.
+        spectral_norm: Of the embedding of the classes.
+        spectral_norm_axis: Likewise.
+    """
+    x = inputs["image"]
+    for size, filters in stages.items():
+        x = _attended(stage(x, filters, size), attention)
+    x = ops.cast(x, "float32")  # see family.projection_logits
+    logits = Conv2D(1, 4, padding="valid", **CHANNELS_LAST, dtype="float32", name="to_logits")(x)
+    return family.projection_logits(
+        layers.Flatten(**CHANNELS_LAST, dtype="float32")(logits),
+        ops.sum(x, axis=(1, 2)),
+        inputs.get("label"),
+        num_classes,
+        spectral_norm,
+        spectral_norm_axis,
+    )
+
+
+def _attention_sizes(attention, stages, network):
+    attention = tuple([*stages][-2:] if attention is None else attention)
+    family.check_attention(attention, stages, network)
+    return attention
+
+
+def _attended(x, attention):
+    """Self-attention in the form of the paper's first version, where it is listed."""
+    size = x.shape[1]
+    if size not in attention:
+        return x
     return SelfAttention2D(
         value_reduction=1,
         pool_size=1,
@@ -35,7 +135,7 @@ def _attention(size):
         spectral_norm=False,
         **CHANNELS_LAST,
         name=f"attention{size}",
-    )
+    )(x)
 
 
 @keras.saving.register_keras_serializable(package="keras_sagan")
@@ -80,35 +180,19 @@ class DCGANGenerator(family.Family):
         name="generator",
         **kwargs,
     ):
-        family.check_image_size(image_size, GENERATOR_CHANNELS)
-        first, *stages = (width * multiple for multiple in GENERATOR_CHANNELS[image_size])
-        sizes = [4 << i for i in range(len(stages) + 1)]
-        attention = tuple(sizes[-2:] if attention is None else attention)
-        channels_by_size = dict(zip(sizes, (first, *stages), strict=True))
-        family.check_attention(attention, channels_by_size, "generator")
+        stages, attention = generator_stages(image_size, width, attention)
         inputs = family.generator_inputs(latent_dim, num_classes)
-
-        def stage(x, conv, size):
-            x = family.spectrally_normalized(conv, spectral_norm, spectral_norm_axis)(x)
-            x = family.batch_norm(
-                x,
-                inputs.get("label"),
-                f"norm{size}",
-                num_classes=num_classes,
-                epsilon=norm_epsilon,
-                momentum=norm_momentum,
-                synchronized=synchronized,
-            )
-            x = layers.ReLU()(x)
-            if size in attention:
-                x = _attention(size)(x)
-            return x
-
-        x = layers.Reshape((1, 1, latent_dim))(inputs["latent"])
-        x = stage(x, Conv2DTranspose(first, 4, 1, "valid", **CHANNELS_LAST, name="conv4"), 4)
-        for channels, size in zip(stages, sizes[1:], strict=True):
-            x = stage(x, Conv2DTranspose(channels, 4, **CHANNELS_LAST, name=f"conv{size}"), size)
-        x = Conv2DTranspose(3, 4, **CHANNELS_LAST, name="to_rgb")(x)
+        stage = functools.partial(
+            generator_stage,
+            labels=inputs.get("label"),
+            spectral_norm=spectral_norm,
+            spectral_norm_axis=spectral_norm_axis,
+            num_classes=num_classes,
+            epsilon=norm_epsilon,
+            momentum=norm_momentum,
+            synchronized=synchronized,
+        )
+        image = generator_image(inputs["latent"], stages, attention, stage)
         arguments = {
             "image_size": image_size,
             "num_classes": num_classes,
@@ -121,7 +205,7 @@ class DCGANGenerator(family.Family):
             "norm_momentum": norm_momentum,
             "synchronized": synchronized,
         }
-        super().__init__(inputs, family.image_output(x), arguments, name=name, **kwargs)
+        super().__init__(inputs, image, arguments, name=name, **kwargs)
 
 
 @keras.saving.register_keras_serializable(package="keras_sagan")
@@ -157,36 +241,13 @@ class DCGANDiscriminator(family.Family):
         name="discriminator",
         **kwargs,
     ):
-        family.check_image_size(image_size, DISCRIMINATOR_CHANNELS)
-        stages = [width * multiple for multiple in DISCRIMINATOR_CHANNELS[image_size]]
-        sizes = [image_size >> (i + 1) for i in range(len(stages))]
-        attention = tuple(sizes[-2:] if attention is None else attention)
-        channels_by_size = dict(zip(sizes, stages, strict=True))
-        family.check_attention(attention, channels_by_size, "discriminator")
+        stages, attention = discriminator_stages(image_size, width, attention)
         inputs = family.discriminator_inputs(image_size, num_classes)
-
-        x = inputs["image"]
-        for channels, size in zip(stages, sizes, strict=True):
-            conv = Conv2D(channels, 4, 2, **CHANNELS_LAST, name=f"conv{size}")
-            x = family.spectrally_normalized(conv, spectral_norm, spectral_norm_axis)(x)
-            # The last one in float32 already. Where a cast follows it, TensorFlow 2.21 (on CPUs
-            # with bfloat16) tries to fuse it with the convolution, although its gradient needs
-            # what is between, and leaves the whole graph as it is.
-            dtype = "float32" if size == sizes[-1] else None
-            x = layers.LeakyReLU(0.1, dtype=dtype)(x)
-            if size in attention:
-                x = _attention(size)(x)
-        x = ops.cast(x, "float32")  # see family.projection_logits
-        logits = Conv2D(1, 4, padding="valid", **CHANNELS_LAST, dtype="float32", name="to_logits")(
-            x
+        stage = functools.partial(
+            discriminator_stage, spectral_norm=spectral_norm, spectral_norm_axis=spectral_norm_axis
         )
-        logits = family.projection_logits(
-            layers.Flatten(**CHANNELS_LAST, dtype="float32")(logits),
-            ops.sum(x, axis=(1, 2)),
-            inputs.get("label"),
-            num_classes,
-            spectral_norm,
-            spectral_norm_axis,
+        logits = discriminator_logits(
+            inputs, stages, attention, stage, num_classes, spectral_norm, spectral_norm_axis
         )
         arguments = {
             "image_size": image_size,

@@ -19,9 +19,11 @@ class Family(keras.Model):
         self._argument_names = tuple(arguments)
 
     def get_config(self):
-        config = {name: getattr(self, name) for name in self._argument_names}
-        config["attention"] = list(self.attention)
-        return {**config, "name": self.name, "trainable": self.trainable}
+        config = {"name": self.name, "trainable": self.trainable}
+        for name in self._argument_names:
+            value = getattr(self, name)
+            config[name] = list(value) if isinstance(value, tuple) else value
+        return config
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
@@ -134,14 +136,20 @@ def check_attention(attention, channels, network):
         channels: Channels of the network's feature maps, by size.
         network: Its name, for the message.
     """
+    check_sizes("attention", attention, channels, network)
     for size in attention:
-        if size not in channels:
-            raise ValueError(
-                f"attention lists {size}, but the {network} has feature maps of "
-                f"{', '.join(str(size) for size in sorted(channels))}"
-            )
         if channels[size] % 8:
             raise ValueError(
                 f"width is too small for attention at {size}: the {network} has {channels[size]} "
                 "channels there, which must be a multiple of 8"
+            )
+
+
+def check_sizes(argument, listed, sizes, network):
+    """Raises ValueError unless the network has feature maps of all listed sizes."""
+    for size in listed:
+        if size not in sizes:
+            raise ValueError(
+                f"{argument} lists {size}, but the {network} has feature maps of "
+                f"{', '.join(str(size) for size in sorted(sizes))}"
             )

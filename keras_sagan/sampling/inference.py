@@ -13,10 +13,12 @@ from keras_sagan.layers import (
     ConditionalBatchNorm,
     Conv2D,
     Conv2DTranspose,
+    FullAttention2D,
     SelfAttention2D,
     SpectralNorm,
     UpsampleConv2D,
 )
+from keras_sagan.layers.full_attention import BlendedAttention
 from keras_sagan.sampling.copies import copy_of
 
 # Layers are known by their exact type. A subclass may compute something else, so it is copied.
@@ -46,6 +48,7 @@ class InferenceModel:
     - The kernels of `SpectralNorm` are divided by their sigma.
     - Batch normalisation becomes part of the convolution before it, or one scale and offset.
     - Of conditional batch normalisation there remain a table of scales and one of offsets.
+    - Full attention becomes its convolutions, and what blends attention with one of them.
 
     Args:
         generator: A functional `keras.Model`, which stays as it is.
@@ -56,6 +59,7 @@ class InferenceModel:
 
     def __init__(self, generator):
         self._weights = []  # variables, and a function that gives their values
+        self._names = collections.Counter()
         self.model = rebuilt(generator, self._rebuild)
         self.update()
 
@@ -74,6 +78,11 @@ class InferenceModel:
     def follow(self, variables, values):
         """Has variables of a new layer take what `values()` gives at each update."""
         self._weights.append((variables, values))
+
+    def unique_name(self, name):
+        """Returns a name for a part of a layer that may be used more than once."""
+        self._names[name] += 1
+        return name if self._names[name] == 1 else f"{name}.{self._names[name]}"
 
     def _rebuild(self, layer, *args, **kwargs):
         if not isinstance(layer, keras.layers.Layer):  # a function of keras.ops
@@ -101,6 +110,21 @@ def _self_attention(model, layer, x, **kwargs):
         values = functools.partial(_plain_weights, getattr(layer, name))
         model.follow(getattr(copy, name).weights, values)
     return outputs
+
+
+@_rule(FullAttention2D)
+def _full_attention(model, layer, x, labels=None, **kwargs):
+    def inside(part, *args, **kwargs):
+        outputs = _RULES.get(type(part), _copy)(model, part, *args, **kwargs)
+        operation_of(outputs).name = model.unique_name(f"{layer.name}_{part.name}")
+        return outputs
+
+    maps = [inside(part, x) for part in (layer.query, layer.key, layer.value, layer.conv)]
+    if layer.batch_norm:
+        maps[-1] = inside(layer.norm, maps[-1], *[labels] * bool(layer.num_classes))
+    config = BlendedAttention.get_config(layer)
+    blend = BlendedAttention.from_config({**config, "dtype": "float32"})
+    return model.call(blend, lambda: [layer.gamma], *maps)
 
 
 @_rule(ConditionalBatchNorm)

@@ -6,7 +6,9 @@ import pytest
 from gans import small_gan as make_gan
 from keras import callbacks
 
-import keras_sagan
+from keras_sagan import GAN
+from keras_sagan.adversarial.callback_list import AttentionGammas
+from keras_sagan.models import FAMILIES
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (8, 2, 2, 3)).astype("float32")
 LABELS = np.arange(8, dtype="int32") % 3
@@ -38,6 +40,24 @@ def test_every_callback_of_rates_sets_both():
     )
     fit(gan, [plateau], epochs=2, validation_data=(IMAGES, LABELS))
     assert rates(gan) == pytest.approx([0.0005, 0.002])
+
+
+def test_gammas_of_full_attention_are_logged_by_the_names_of_its_layers():
+    options = {"image_size": 32, "width": 8, "attention": (8,)}
+    generator, discriminator = (network(**options) for network in FAMILIES["full_attention"])
+    generator.get_layer("full4").gamma.assign(0.25)
+    discriminator.get_layer("full16").gamma.assign(-0.5)
+    gammas, logs = AttentionGammas(), {}
+    gammas.set_model(GAN(generator, discriminator))
+    gammas.on_epoch_end(0, logs)
+    assert logs == {
+        "generator_full4_gamma": 0.25,
+        "generator_full8_gamma": 0.0,
+        "generator_attention8_gamma": 0.0,
+        "discriminator_full16_gamma": -0.5,
+        "discriminator_full8_gamma": 0.0,
+        "discriminator_attention8_gamma": 0.0,
+    }
 
 
 def test_early_stopping_brings_the_best_weights_back():
@@ -156,12 +176,12 @@ def test_one_optimizer_for_both_networks_is_named():
 def test_a_seed_that_cannot_be_is_named(seed):
     networks = make_gan().generator, make_gan().discriminator
     with pytest.raises(ValueError, match="seed must be an integer from 0 to 4294967295, or None"):
-        keras_sagan.GAN(*networks, seed=seed)
+        GAN(*networks, seed=seed)
 
 
 def test_no_seed_is_one_at_random_which_is_kept():
     networks = make_gan().generator, make_gan().discriminator
-    seeds = {keras_sagan.GAN(*networks, seed=None).seed for _ in range(3)}
+    seeds = {GAN(*networks, seed=None).seed for _ in range(3)}
     assert len(seeds) == 3 and all(0 <= seed < 2**32 for seed in seeds)
-    gan = keras_sagan.GAN(*networks, seed=np.int64(3))
+    gan = GAN(*networks, seed=np.int64(3))
     assert gan.get_config()["seed"] == 3

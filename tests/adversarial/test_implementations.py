@@ -36,7 +36,11 @@ def step(family, choice, loss):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "loss"),
-    [("dcgan", "wasserstein"), ("resnet", "hinge")],
+    [
+        ("dcgan", "wasserstein"),
+        ("resnet", "hinge"),
+        ("full_attention", "relativistic_average_hinge"),
+    ],
 )
 def test_every_implementation_takes_the_same_step(family, loss, monkeypatch):
     from keras_sagan.layers.kernels import cpu_convolution

@@ -10,7 +10,13 @@ from keras import layers
 from programs import REPOSITORY
 
 from benchmarks import flops
-from keras_sagan.layers import DownsampleConv2D, SelfAttention2D, SpectralNorm, UpsampleConv2D
+from keras_sagan.layers import (
+    DownsampleConv2D,
+    FullAttention2D,
+    SelfAttention2D,
+    SpectralNorm,
+    UpsampleConv2D,
+)
 
 LAYERS = {
     "conv valid": lambda: layers.Conv2D(5, 3),
@@ -67,6 +73,8 @@ def test_attention_and_dense_by_hand():
     ((_, counted),) = flops.forward(model_of(SelfAttention2D()))
     convs = 64 * 16 * (2 + 2 + 8) + 64 * 8 * 16
     assert counted == 2 * (convs + 64 * 16 * 2 + 64 * 16 * 8)
+    ((_, counted),) = flops.forward(model_of(FullAttention2D(4, 1, 2)))
+    assert counted == 2 * (4 * 4 * 16 * (2 + 2 + 4 + 4) + 16 * 16 * (2 + 4))
     ((_, counted),) = flops.forward(model_of(SpectralNorm(layers.Conv2D(5, 1)), (4, 4, 3)))
     assert counted == 2 * 16 * 3 * 5
 

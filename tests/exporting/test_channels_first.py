@@ -11,6 +11,7 @@ from keras_sagan.exporting.saved_model import _transposed
 from keras_sagan.layers import (
     ConditionalBatchNorm,
     Conv2DTranspose,
+    FullAttention2D,
     SelfAttention2D,
     UpsampleConv2D,
 )
@@ -38,6 +39,7 @@ def generator_of_channels_first():
     first = {"data_format": "channels_first"}
     x = layers.Reshape((8, 2, 3))(layers.Dense(48)(inputs["latent"]))
     x = ConditionalBatchNorm(3, **first)(x, labels=inputs["label"])
+    x = FullAttention2D(8, 3, 1, negative_slope=0.2, **first)(x)
     x = SelfAttention2D(**first)(UpsampleConv2D(8, **first)(x))
     x = Conv2DTranspose(3, 3, 1, dilation_rate=2, activation="tanh", **first)(x)
     return keras.Model(inputs, layers.Permute((2, 3, 1))(x))

@@ -111,6 +111,7 @@ def test_a_vector_that_becomes_a_map():
 
 
 # Steps of a channel's largest value over 32767 and 127; a picture has about a dozen norms.
+QUICK = (("resnet", "float32"), ("dcgan", "int8"), ("full_attention", "float32"))
 TOLERANCES = {"float32": 1e-5, "float16": 1e-3, "dynamic_int8": 0.2, "int8": 0.2}
 
 
@@ -119,10 +120,9 @@ TOLERANCES = {"float32": 1e-5, "float16": 1e-3, "dynamic_int8": 0.2, "int8": 0.2
     [
         pytest.param(
             *(family, precision, tolerance),
-            marks=[pytest.mark.slow]
-            * ((family, precision) not in (("resnet", "float32"), ("dcgan", "int8"))),
+            marks=[pytest.mark.slow] * ((family, precision) not in QUICK),
         )
-        for family in ("resnet", "dcgan")
+        for family in ("resnet", "dcgan", "full_attention")
         for precision, tolerance in TOLERANCES.items()
     ],
 )

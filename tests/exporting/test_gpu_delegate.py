@@ -19,7 +19,7 @@ INTEGER_ARITHMETIC = {"BITWISE_XOR", "RIGHT_SHIFT", "FLOOR_MOD"}
             marks=[pytest.mark.slow]
             * ((family, precision) not in (("dcgan", "float16"), ("dcgan", "int8"))),
         )
-        for family in ("dcgan", "resnet")
+        for family in ("dcgan", "resnet", "full_attention")
         for precision in PRECISIONS
     ],
 )

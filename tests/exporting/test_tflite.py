@@ -26,7 +26,13 @@ CONFIGS = REPOSITORY / "configs"
 LEAST = {"float32": 60, "float16": 45, "dynamic_int8": 30, "int8": 28}
 
 
-@pytest.fixture(scope="module", params=[pytest.param("resnet", marks=pytest.mark.slow), "dcgan"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "dcgan",
+        *(pytest.param(x, marks=pytest.mark.slow) for x in ("resnet", "full_attention")),
+    ],
+)
 def generator(request):
     return trained(request.param)
 
@@ -73,9 +79,10 @@ def test_every_precision_is_true_to_keras(generator, precision):
     if precision in ("float32", "float16"):
         difference = np.abs(pictures.astype(int) - levels)
         # Weights and biases of 11 bits: of trained networks a value in a hundred falls on the other
-        # side of a rounding, of these random weights one in twenty.
-        equal = {"float32": 0.999, "float16": 0.93}[precision]
-        assert difference.max() <= 1 and (difference == 0).mean() >= equal
+        # side of a rounding, of these random weights one in twenty, and some by two levels in full
+        # attention, whose logits reach 50 here.
+        most, equal = {"float32": (1, 0.999), "float16": (2, 0.93)}[precision]
+        assert difference.max() <= most and (difference == 0).mean() >= equal
 
 
 def test_generate_alone_is_the_smallest_file():

@@ -9,6 +9,7 @@ from keras_sagan.layers import (
     Conv2D,
     Conv2DTranspose,
     DownsampleConv2D,
+    FullAttention2D,
     SelfAttention2D,
     SpectralNorm,
     UpsampleConv2D,
@@ -25,6 +26,11 @@ LAYERS = {
     "downsample": (lambda **k: DownsampleConv2D(8, **k), {}),
     "attention": (lambda **k: SelfAttention2D(**k), {}),
     "attention in blocks": (lambda **k: SelfAttention2D(query_block=5, **k), {}),
+    "full attention": (lambda **k: FullAttention2D(8, query_block=5, **k), {}),
+    "full attention, enlarging": (
+        lambda **k: FullAttention2D(8, transposed=True, num_classes=3, **k),
+        {**LABELS, "training": True},
+    ),
     "norm": (lambda **k: ConditionalBatchNorm(3, **k), LABELS),
     "norm in training": (lambda **k: ConditionalBatchNorm(3, **k), {**LABELS, "training": True}),
 }
@@ -75,6 +81,10 @@ def test_the_attention_map_lies_alike():
     assert layer.map_shape(shape) == ((4, 6), (2, 3))
     outputs, maps = layer(X.transpose(0, 3, 1, 2), return_attention=True)
     assert outputs.shape == shape and maps.shape == (2, 24, 6)
+    layer = FullAttention2D(5, transposed=True, data_format="channels_first")
+    assert layer.map_shape(shape) == ((8, 12), (8, 12))
+    outputs, maps = layer(X.transpose(0, 3, 1, 2), return_attention=True)
+    assert outputs.shape == (2, 5, 8, 12) and maps.shape == (2, 96, 96)
 
 
 @pytest.mark.parametrize("name", ["attention", "upsample", "downsample", "norm"])

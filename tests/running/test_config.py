@@ -20,6 +20,7 @@ def test_every_shipped_config_is_valid_and_survives_writing():
         "lsun_church64",
         "image_folder64",
         "imagenet128",
+        "fagan64",
     }
     for path in CONFIGS.glob("*.yaml"):
         data = None if path.stem != "image_folder64" else "/pictures"
@@ -90,7 +91,7 @@ def test_the_cache_is_the_same_folder_from_anywhere(tmp_path, monkeypatch):
         ("train.ema=1", "train.ema is 1: .*less than 1"),
         ("model.image_size=48", "model.image_size is 48: .*32, 64 or 128"),
         ("model.num_classes=some", "model.num_classes is 'some': .*'auto'"),
-        ("model.family=vgg", "model.family is 'vgg': .*'dcgan' or 'resnet'"),
+        ("model.family=vgg", "model.family is 'vgg': .*'dcgan', 'full_attention' or 'resnet'"),
         ("loss.name=hinge2", "loss.name is 'hinge2': .*'hinge'.* mean hinge"),
         ("model.widht=8", "model.widht is not a key of a config; did you mean model.width?"),
         ("model.attention=[a]", "model.attention is 'a': .*valid integer"),
@@ -172,7 +173,7 @@ def test_a_new_family_is_a_file_of_its_own_and_needs_no_keras(tmp_path):
     assert process.returncode == 0, process.stderr
 
 
-@pytest.mark.parametrize("family", ["dcgan", "resnet"])
+@pytest.mark.parametrize("family", ["dcgan", "full_attention", "resnet"])
 def test_a_family_makes_its_networks(family):
     chosen = [f"model.family={family}", "model.width=8", "model.attention=[16]"]
     loaded = config.load(PAIRED, [*chosen, "model.num_classes=null", "model.spectral_norm=false"])

@@ -4,7 +4,8 @@ import others
 import pytest
 from generators import trained
 
-from keras_sagan.layers import ConditionalBatchNorm, SpectralNorm
+from keras_sagan.layers import ConditionalBatchNorm, FullAttention2D, SpectralNorm
+from keras_sagan.models import map_shapes, with_attention_maps
 from keras_sagan.sampling import generator_inputs
 from keras_sagan.sampling.inference import InferenceModel, inference_model
 
@@ -13,6 +14,8 @@ GENERATORS = [
     ("resnet", 3),
     ("dcgan", None),
     pytest.param("dcgan", 3, marks=pytest.mark.slow),
+    pytest.param("full_attention", None, marks=pytest.mark.slow),
+    ("full_attention", 3),
 ]
 
 
@@ -38,6 +41,30 @@ def test_batch_norm_falls_into_the_convolution_before_it():
     assert {type(layer).__name__ for layer in model.layers} == {
         "InputLayer", "Reshape", "Conv2DTranspose", "ReLU", "SelfAttention2D", "Activation"
     }  # fmt: skip
+
+
+def test_full_attention_becomes_its_convolutions_and_a_blend():
+    generator = trained("full_attention", None)
+    model = inference_model(generator)
+    assert {type(layer).__name__ for layer in model.layers} == {
+        "InputLayer", "Reshape", "Conv2DTranspose", "BlendedAttention", "ReLU", "SelfAttention2D",
+        "Activation",
+    }  # fmt: skip
+    inputs = generator_inputs(generator, range(4))
+    assert map_shapes(model) == map_shapes(generator)
+    maps, expected = (with_attention_maps(x).predict(inputs, verbose=0) for x in (model, generator))
+    for name, values in expected.items():
+        # Logits of attention reach 50 here: a softmax takes their rounding times itself.
+        np.testing.assert_allclose(maps[name], values, atol=2e-5, err_msg=name)
+
+
+def test_full_attention_that_is_used_twice():
+    inputs = keras.Input((4, 4, 8))
+    full = FullAttention2D(8, 3, 1, negative_slope=0.2)
+    generator = keras.Model(inputs, full(full(inputs)))
+    full.gamma.assign(0.5)
+    x = np.random.default_rng(0).normal(size=(2, 4, 4, 8)).astype("float32")
+    np.testing.assert_allclose(inference_model(generator)(x), generator(x), atol=1e-5)
 
 
 def test_a_convolution_that_something_else_uses_too_stays():

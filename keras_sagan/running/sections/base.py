@@ -79,14 +79,14 @@ class ModelSection(Section):
             ValueError: Values that do not go together.
         """
         generator, discriminator = self.classes()
-        values = self.model_dump(exclude_none=True)
+        values = {**self.model_dump(exclude_none=True), "synchronized": synchronized}
         own = {
             key.removeprefix("discriminator_"): value
             for key, value in values.items()
             if key.startswith("discriminator_")
         }
         return (
-            generator(**_arguments(generator, values), synchronized=synchronized),
+            generator(**_arguments(generator, values)),
             discriminator(**_arguments(discriminator, {**values, **own})),
         )
 
