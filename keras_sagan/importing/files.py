@@ -95,12 +95,30 @@ def _tensorflow(path):
 
     try:
         reader = tf.train.load_checkpoint(str(path))
-        names = reader.get_variable_to_shape_map()
+        shapes = reader.get_variable_to_shape_map()
         dtypes = reader.get_variable_to_dtype_map()
-        # Texts are the graph of objects that newer versions write.
-        return {n: reader.get_tensor(n) for n in sorted(names) if dtypes[n] != tf.string}
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         raise InputError(f"{path}: it is damaged, or incomplete ({_line(error)})") from error
+    # Texts are the graph of objects that newer versions write.
+    names = sorted(name for name in shapes if dtypes[name] != tf.string)
+    return {name: _Stored(reader, path, name, shapes[name]) for name in names}
+
+
+class _Stored:
+    """A tensor that is read when it is wanted: half of a checkpoint belongs to the optimizers."""
+
+    def __init__(self, reader, path, name, shape):
+        self._reader, self._path, self._name = reader, path, name
+        self.shape = tuple(shape)
+
+    def __array__(self, dtype=None, copy=None):
+        import tensorflow as tf
+
+        try:
+            return np.asarray(self._reader.get_tensor(self._name), dtype)
+        except (tf.errors.OpError, ValueError, RuntimeError) as error:
+            line = _line(error)
+            raise InputError(f"{self._path}: it is damaged, or incomplete ({line})") from error
 
 
 def _hdf5(path):
