@@ -36,6 +36,8 @@ def import_checkpoint(
     """
     run = Run(run_dir)
     run.check_new("name another folder")
+    if system != "attn-gan-pytorch" and (conf or discriminator_conf):
+        raise InputError("--conf belongs to attn-gan-pytorch: others have no such file")
     given = systems.Given(checkpoint, discriminator, conf, discriminator_conf)
     networks = systems.module(system).load(given)
     while networks.states:  # which hold the checkpoint in memory
