@@ -15,6 +15,7 @@ __all__ = [
     "latents",
     "layers",
     "losses",
+    "metrics",
     "models",
     "optimizers",
     "regularizers",

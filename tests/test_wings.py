@@ -12,14 +12,22 @@ MAY_IMPORT = {
     "errors": set(),
     "files": set(),
     "layers": set(),
+    "metrics": {"errors", "files", "layers"},
     "models": {"layers"},
     "data": {"errors", "files"},
     "sampling": {"errors", "files", "layers", "models"},
     "adversarial": {"layers", "models", "sampling"},
-    "running": {"errors", "files", "models", "data", "sampling", "adversarial"},
+    "running": {"errors", "files", "models", "data", "sampling", "adversarial", "metrics"},
     "exporting": {"errors", "layers", "models", "sampling", "running"},
+    "evaluating": {
+        *("errors", "files", "layers", "models", "data", "sampling"),
+        *("running", "metrics", "exporting"),
+    },
     "importing": {"errors", "layers", "models", "running"},
-    "cli": {"errors", "files", "sampling", "running", "exporting", "importing"},
+    "cli": {
+        *("errors", "files", "sampling", "running", "metrics"),
+        *("exporting", "importing", "evaluating"),
+    },
 }
 
 

@@ -3,10 +3,18 @@
 `train.py` and `python -m export` are doors to the same files.
 """
 
-from keras_sagan.cli import export, import_checkpoint, sample, train
+from keras_sagan.cli import compare, evaluate, export, import_checkpoint, sample, show, train
 from keras_sagan.cli.program import Parser, run
 
-COMMANDS = {"train": train, "sample": sample, "export": export, "import": import_checkpoint}
+COMMANDS = {
+    "train": train,
+    "sample": sample,
+    "evaluate": evaluate,
+    "compare": compare,
+    "show": show,
+    "export": export,
+    "import": import_checkpoint,
+}
 
 
 def main(arguments=None):

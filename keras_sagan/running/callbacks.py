@@ -45,7 +45,9 @@ class HistoryFiles(keras.callbacks.Callback):
         self._add_events([Event(wall_time=time.time(), file_version="brain.Event:2")])
 
     def on_epoch_end(self, epoch, logs=None):
-        values = {name: float(logs[name]) for name in sorted(logs) if name != "step"}
+        names = [name for name in sorted(logs) if name != "step"]
+        # Figures that are not of this epoch are None: their place stays empty.
+        values = {name: None if logs[name] is None else float(logs[name]) for name in names}
         logs = {"step": logs["step"], **values}
         rows = io.StringIO(newline="")
         writer = csv.DictWriter(rows, logs)
@@ -56,6 +58,7 @@ class HistoryFiles(keras.callbacks.Callback):
         self._add_events(
             Event(wall_time=time.time(), step=logs["step"], summary=scalar_pb(name, value))
             for name, value in logs.items()
+            if value is not None
         )
 
     def _add_events(self, events):

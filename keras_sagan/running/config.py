@@ -20,6 +20,16 @@ from keras_sagan.running.sections.base import (
 )
 from keras_sagan.running.sections.losses import Hinge
 
+# Of `keras_sagan.metrics.evaluation`.
+Metric = Literal[
+    "fid",
+    "kid",
+    "inception_score",
+    "intra_fid",
+    "precision_recall",
+    "density_coverage",
+    "class_accuracy",
+]
 _ONE_OF_TWO = "give either name (a TFDS set or paired_shapes) or folder"
 
 
@@ -83,6 +93,17 @@ class Samples(Section):
     columns: Positive = 10
 
 
+class Evaluate(Section):
+    """Figures while training: see `keras-sagan evaluate`. The best checkpoint by them is kept."""
+
+    every_steps: Positive | None = None  # null is never
+    metrics: Annotated[list[Metric], pydantic.Field(min_length=1)] = ["fid"]
+    samples: Annotated[int, pydantic.Field(gt=1)] = 2000
+    extractor: str | None = None  # null is what suits the data
+    # Images kept out of training, whose logits are logged beside those of the others.
+    held_out: Annotated[int, pydantic.Field(ge=0)] = 0
+
+
 class Checkpoints(Section):
     """Checkpoints."""
 
@@ -100,6 +121,7 @@ class Config(Section):
     train: Train
     samples: Samples = Samples()
     checkpoints: Checkpoints = Checkpoints()
+    evaluate: Evaluate = Evaluate()
 
     @pydantic.model_validator(mode="before")
     @classmethod

@@ -1,6 +1,7 @@
 """The run folder: the only state of a training run.
 
 config.yaml             the config, as resolved
+checkpoints/best-.../   likewise, the best by evaluate.metrics
 checkpoints/00001000/   gan.weights.h5 (everything training needs), generator.keras (averaged), and
                         their checksums, SHA256SUMS. Of an imported run, instead of the weights:
                         discriminator.keras and trained_generator.keras, if there were such
@@ -206,6 +207,26 @@ class Run:
         """Returns the folder of a checkpoint."""
         return self.checkpoints / f"{step:08d}"
 
+    def save_best_checkpoint(self, gan):
+        """Writes a checkpoint of a GAN in the place of the best one so far."""
+        old = [*self.checkpoints.glob("best-*")]
+        folder = self.checkpoints / f"best-{gan.step:08d}"
+        checkpoints.write(gan, folder)
+        for each in old:
+            if each != folder:
+                shutil.rmtree(each)
+
+    def best_checkpoint(self):
+        """Returns the folder of the best checkpoint.
+
+        Raises:
+            InputError: There is none.
+        """
+        found = sorted(self.checkpoints.glob("best-*"))
+        if not found:
+            raise InputError(f"{self.path} has no best checkpoint: train with evaluate.every_steps")
+        return found[-1]
+
     def save_checkpoint(self, gan, keep):
         """Writes a checkpoint of a GAN, whole or not at all, and deletes all but the last few."""
         checkpoints.write(gan, self.checkpoint(gan.step))
@@ -243,8 +264,12 @@ class Run:
                 self.checkpoint(later).rename(aside)
         return step
 
-    def load_generator(self, step=None):
+    def load_generator(self, step=None, folder=None):
         """Loads the averaged generator of a checkpoint, the last whole one unless told.
+
+        Args:
+            step: Of the checkpoint.
+            folder: Or its folder.
 
         Returns:
             A `keras.Model`.
@@ -255,8 +280,10 @@ class Run:
         import keras
 
         self.config()
-        step = self.whole_step(checkpoints.GENERATOR) if step is None else step
-        path = self.checkpoint(step) / checkpoints.GENERATOR
+        if folder is None:
+            step = self.whole_step(checkpoints.GENERATOR) if step is None else step
+            folder = self.checkpoint(step)
+        path = folder / checkpoints.GENERATOR
         try:
             return keras.saving.load_model(path, compile=False, safe_mode=True)
         except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -11,14 +10,15 @@ from keras_sagan.adversarial.callback_list import AttentionGammas
 from keras_sagan.adversarial.gan import GAN
 from keras_sagan.adversarial.optimizers import Adam
 from keras_sagan.adversarial.throughput import Throughput
-from keras_sagan.data import ImageCache, ImageFolder, TFDSImages, batches, paired_shapes
-from keras_sagan.data.cache import folder_identity
+from keras_sagan.data import ImageCache, batches, paired_shapes
 from keras_sagan.data.names import one_line
+from keras_sagan.data.parts import held_out
 from keras_sagan.errors import InputError
-from keras_sagan.running import callbacks, checkpoints, data_record
+from keras_sagan.running import callbacks, checkpoints, data_record, quality_monitor
 from keras_sagan.running.config import CHANGEABLE, flat
 from keras_sagan.running.devices import choose_devices
 from keras_sagan.running.run_folder import Run
+from keras_sagan.running.sources import make_source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +68,11 @@ def train(config, run_dir, resume=False, strategy="auto"):
     if not resume:
         run.forget_skipped()
     source = make_source(config, run.skipped_images)
+    if config.evaluate.held_out > len(source) // 2:
+        raise InputError(
+            f"evaluate.held_out is {config.evaluate.held_out}, more than half of the "
+            f"{len(source)} images"
+        )
     if resume:
         data_record.check_same(run, source, config.data.folder or config.data.name)
     config = with_classes_of(source, config)
@@ -150,32 +155,6 @@ def resumed_config(run, config):
     return config.model_copy(update={"model": model})
 
 
-def make_source(config, skipped_log=None):
-    """Returns the source of images that a config names."""
-    data, size = config.data, config.model.image_size
-    data.check_given()
-    if data.folder is not None:
-        source = ImageFolder(data.folder, size, skipped_log)
-        if data.cache is None:
-            return source
-        identity = folder_identity(source.folder, source.paths)
-        return ImageCache(source, data.cache, identity, Path(data.folder).resolve().name)
-    if data.name == "paired_shapes":
-        if size != paired_shapes.IMAGE_SIZE:
-            raise InputError(
-                f"model.image_size is {size}, but paired_shapes has {paired_shapes.IMAGE_SIZE}"
-            )
-        if data.cache is not None:
-            raise InputError(
-                f"data.cache is {data.cache!r}, but paired_shapes is in memory as it is: write null"
-            )
-        return paired_shapes.PairedShapes(config.train.seed)
-    source = TFDSImages(data.name, size, data.split, skipped_log=skipped_log)
-    if data.cache is None:
-        return source
-    return ImageCache(source, data.cache, source.identity, data.name)
-
-
 def with_classes_of(source, config):
     """Returns the config with `model.num_classes` as a number or None.
 
@@ -219,8 +198,39 @@ def make_gan(config, synchronized=False):
     return gan
 
 
+def _monitor(gan, source, config, run):
+    """The callback that evaluates, in a list, which is empty if nothing is to be evaluated."""
+    settings = config.evaluate
+    if settings.every_steps is None:
+        return []
+    from keras_sagan.metrics.features import reference
+    from keras_sagan.running import real_pictures
+
+    identity = real_pictures.identity_of(source, config)
+    extractor = real_pictures.choose_extractor(settings.extractor, source, identity)
+    first = quality_monitor.figures_of(settings.metrics)[0]
+    return [
+        quality_monitor.QualityMonitor(
+            extractor,
+            reference.of_source(source, identity, extractor),
+            settings.every_steps,
+            settings.metrics,
+            settings.samples,
+            save_best=lambda: run.save_best_checkpoint(gan),
+            best=quality_monitor.best_of(first, run.history),
+        )
+    ]
+
+
 def _fit(gan, source, config, run):
     settings = config.train
+    monitor = _monitor(gan, source, config, run)
+    validation = {}
+    if config.evaluate.held_out:
+        source, kept_out = held_out(source, config.evaluate.held_out, settings.seed)
+        pictures = kept_out.read(np.arange(len(kept_out)))
+        pictures = pictures if gan.conditional else pictures[:1]
+        validation = {"validation_data": pictures, "validation_batch_size": settings.batch_size}
     sheets = callbacks.SampleSheets(
         gan, run.samples, run.attention, config.samples.rows, config.samples.columns
     )
@@ -239,6 +249,7 @@ def _fit(gan, source, config, run):
         stop,
         callbacks.Every(config.checkpoints.every, checkpoint),
         callbacks.Every(config.samples.every, sheets),  # after what an error here would lose
+        *monitor,
         callbacks.HistoryFiles(run.history, run.logs),
         callbacks.Progress(settings.steps, settings.log_every, settings.max_minutes),
     ]
@@ -272,6 +283,7 @@ def _fit(gan, source, config, run):
                         model=gan,
                         steps=steps_per_epoch,
                     ),
+                    **validation,
                     shuffle=False,
                     verbose=0,
                 )

@@ -1,0 +1,83 @@
+"""Draws what people look at: samples, interpolations, neighbours, attention, singular values."""
+
+import argparse
+from pathlib import Path
+
+from keras_sagan.cli.program import cannot_write, seed
+from keras_sagan.cli.quiet import start_backend
+from keras_sagan.errors import InputError
+from keras_sagan.evaluating.showing import KINDS
+
+
+def add_arguments(parser):
+    """Adds the arguments of `show`."""
+    parser.add_argument("run", metavar="RUN", help="a run folder")
+    parser.add_argument("--out", metavar="DIR", help="folder of the pictures, by default RUN/show")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=KINDS,
+        default=KINDS,
+        metavar="NAME",
+        help=f"of {', '.join(KINDS)}; all unless given",
+    )
+    parser.add_argument("--seed", type=seed, default=0, help="seed of the first picture")
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        help="pictures to look for neighbours in; else those that the run learns from",
+    )
+    parser.add_argument(
+        "--extractor",
+        metavar="NAME",
+        help="by whose features neighbours are near, as of evaluate; else the classifier of "
+        "paired_shapes for its drawings, and pixels averaged to 8x8 for other data",
+    )
+    parser.add_argument(
+        "--locations",
+        nargs="+",
+        type=_location,
+        metavar="Y,X",
+        help="pixels whose attention is drawn, by default the middle of each quarter",
+    )
+    parser.add_argument(
+        "--best", action="store_true", help="the best checkpoint in place of the last"
+    )
+
+
+def _location(text):
+    """A pixel: row and column."""
+    try:
+        y, x = map(int, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is not Y,X, such as 8,24") from None
+    return y, x
+
+
+def run(options):
+    """Draws the pictures; returns the exit code."""
+    from keras_sagan.running.checkpoints import GENERATOR
+    from keras_sagan.running.run_folder import Run
+
+    run_folder = Run(options.run)
+    run_folder.config()
+    run_folder.last_step()
+    out = run_folder.path / "show" if options.out is None else Path(options.out)
+    if not out.parent.is_dir():
+        raise InputError(f"--out {out}: there is no folder {out.parent}")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file: name a folder")
+    start_backend()
+    from keras_sagan.evaluating.showing import show
+
+    if options.best:
+        checkpoint = run_folder.best_checkpoint()
+    else:
+        checkpoint = run_folder.checkpoint(run_folder.whole_step(GENERATOR))
+    given = (options.only, options.seed, options.data, options.extractor, options.locations)
+    try:
+        for line in show(run_folder, checkpoint, out, *given):
+            print(line, flush=True)
+    except OSError as error:  # a full disk, a folder that may not be written
+        return cannot_write(f"--out {out}", error)
+    return 0

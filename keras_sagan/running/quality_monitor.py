@@ -1,0 +1,107 @@
+"""Figures of the averaged generator while it trains."""
+
+import csv
+import sys
+import time
+
+import keras
+
+from keras_sagan.metrics.evaluation import evaluate, pictures_of
+
+_MOST = 0.1  # share of the time that evaluation may take without a word
+# Larger is better; of all others smaller is.
+_RISING = {"inception_score", "precision", "recall", "density", "coverage", "class_accuracy"}
+
+
+class QualityMonitor(keras.callbacks.Callback):
+    """Evaluates a `GAN` every so many steps, and adds the figures to the logs of its epochs.
+
+    Args:
+        extractor: What takes features, see `keras_sagan.metrics.features.extractor`.
+        reference: Real pictures' features, see `keras_sagan.metrics.features.reference`.
+        every: Steps between evaluations.
+        metrics: Names in `keras_sagan.metrics.evaluation.METRICS`. By the first figure of the
+            first one, checkpoints are compared.
+        samples: Pictures that are drawn, always of the same seeds.
+        save_best: Called without arguments when a figure is the best so far; or None.
+        best: The best figure of earlier parts of the run, or None.
+    """
+
+    def __init__(
+        self, extractor, reference, every, metrics=("fid",), samples=2000, save_best=None, best=None
+    ):
+        super().__init__()
+        self._extractor = extractor
+        self._reference = reference
+        self._every = every
+        self._metrics = list(metrics)
+        self._samples = samples
+        self._save_best = save_best
+        self._best = best
+        self._figures = dict.fromkeys(figures_of(metrics))
+        self._evaluating = 0.0
+        self._has_warned = False
+
+    def on_train_begin(self, logs=None):
+        self._step = self.model.step
+        self._start = time.monotonic()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._step += 1
+        if self._step % self._every == 0:
+            self._evaluate()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs is not None:
+            logs.update(self._figures)
+        # Of one evaluation there is one row.
+        self._figures = dict.fromkeys(self._figures)
+
+    def _evaluate(self):
+        start = time.monotonic()
+        classes = self.model.generator.num_classes if self.model.conditional else None
+        pictures = pictures_of(self._draw, classes, self._samples)
+        result = evaluate(pictures, self._extractor, self._reference, self._metrics)
+        for name, figure in result["metrics"].items():
+            self._figures[name] = figure["value"] if isinstance(figure, dict) else figure
+        name = next(iter(result["metrics"]))
+        figure = self._figures[name]
+        better = self._best is None or (
+            figure > self._best if name in _RISING else figure < self._best
+        )
+        if better:
+            self._best = figure
+            if self._save_best is not None:
+                self._save_best()
+        now = time.monotonic()
+        self._evaluating += now - start
+        share = self._evaluating / (now - self._start)
+        if share > _MOST and not self._has_warned:
+            self._has_warned = True
+            print(
+                f"\nevaluation takes {share:.0%} of the time: do it less often, or of less",
+                file=sys.stderr,
+            )
+
+    def _draw(self, seeds, labels, truncation):
+        return self.model.sample_batches(seeds, labels, truncation)
+
+
+def best_of(figure, history):
+    """Returns the best figure of a name in a `history.csv`, or None."""
+    if not history.exists():
+        return None
+    with history.open(encoding="utf-8", newline="") as file:
+        values = [float(row[figure]) for row in csv.DictReader(file) if row.get(figure)]
+    if not values:
+        return None
+    return max(values) if figure in _RISING else min(values)
+
+
+def figures_of(metrics):
+    """Returns the names of the figures that metrics give."""
+    pairs = {
+        "precision_recall": ("precision", "recall"),
+        "density_coverage": ("density", "coverage"),
+    }
+    return [figure for name in metrics for figure in pairs.get(name, (name,))]
