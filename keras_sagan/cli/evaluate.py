@@ -1,6 +1,8 @@
 """Judges pictures by the figures that papers report."""
 
+import sys
 import typing
+import warnings
 from pathlib import Path
 
 from keras_sagan.cli.program import LAST_SEED, cannot_write, finite, positive, seed
@@ -79,7 +81,10 @@ def run(options):
     from keras_sagan.metrics import evaluation
 
     try:
-        result, sweep = _evaluate(options, path, is_run)
+        with warnings.catch_warnings():
+            # As a line, such as that there are few pictures, and without a place in the code.
+            warnings.showwarning = _show_warning
+            result, sweep = _evaluate(options, path, is_run)
         print("\n".join(evaluation.table(result)))
         if out is not None:
             evaluation.write(result, out)
@@ -93,6 +98,10 @@ def run(options):
     except OSError as error:  # a full disk, a folder that may not be written
         return cannot_write(f"--out {out}", error)
     return 0
+
+
+def _show_warning(message, *_):
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def _evaluate(options, path, is_run):
@@ -121,6 +130,10 @@ def _evaluate(options, path, is_run):
         real = reference.of_file(options.reference)
     elif source is not None:
         real = reference.of_source(source, identity, extractor)
+    if options.sweep_truncation and (real is None or real.features is None):
+        raise InputError(
+            "--sweep-truncation needs the features of real pictures one by one: give --data DIR"
+        )
     result = evaluation.evaluate(judged, extractor, real, options.metrics)
     sweep = None
     if options.sweep_truncation:

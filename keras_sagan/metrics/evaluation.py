@@ -22,6 +22,8 @@ METRICS = {
     "density_coverage": "density and coverage",
     "class_accuracy": "how often a picture is taken for its class",
 }
+# Pictures that a metric needs; all others need two.
+_LEAST = {"inception_score": 20, "precision_recall": 4, "density_coverage": 6}
 
 
 @dataclass
@@ -109,6 +111,11 @@ def evaluate(pictures, extractor, reference=None, names=None):
 
 def _missing(name, pictures, extractor, reference):
     """Why a metric cannot be had, or None."""
+    least = _LEAST.get(name, 2)
+    if name == "intra_fid" and pictures.num_classes:
+        least *= pictures.num_classes
+    if pictures.count < least:
+        return f"needs at least {least} pictures, and there are {pictures.count}"
     if name in ("inception_score", "class_accuracy"):
         if getattr(extractor, "has_logits", True) is False:
             return f"needs an extractor with classes, which {extractor.name} is not"

@@ -30,11 +30,11 @@ def source_of(data_folder, image_size, config=None):
 
 def identity_of(source, config=None):
     """Returns what tells a source from any other, as a dictionary in JSON's types."""
-    if isinstance(source, ImageFolder):
-        return folder_identity(source.folder, source.paths)
     if isinstance(source, paired_shapes.PairedShapes):
         return {"name": "paired_shapes", "seed": config.train.seed}
-    return source.identity
+    if hasattr(source, "identity"):  # a TFDS set
+        return source.identity
+    return folder_identity(source.folder, source.paths)  # or of a cache of it
 
 
 def choose_extractor(name, source, identity):

@@ -298,7 +298,7 @@ def _fit(gan, source, config, run):
     step = gan.step
     if step not in run.checkpoint_steps():
         checkpoint(step)
-    if isinstance(source, paired_shapes.PairedShapes):
+    if config.data.name == "paired_shapes":
         share = paired_shapes.consistency(gan.sample(range(1000)))
         print(f"consistency of 1000 samples: {share:.3f} (real pictures: 1)")
     if skipped := getattr(source, "skipped", None):

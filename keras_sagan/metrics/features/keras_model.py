@@ -64,11 +64,15 @@ def _of_applications(network):
     if not callable(make):
         names = [name for name in dir(keras.applications) if name[0].isupper()]
         raise InputError(f"keras:{network}: keras.applications has {', '.join(names)}")
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")  # whatever a run trains in, figures are the same
     try:
         model = make(include_top=False, weights="imagenet", input_shape=(224, 224, 3))
     except Exception as error:  # of any kind, where there is no network
         line = " ".join(str(error).split())[:150]
         raise InputError(f"keras:{network}: its weights cannot be had: {line}") from error
+    finally:
+        keras.config.set_dtype_policy(policy)
     module = __import__(make.__module__, fromlist=["preprocess_input"])
     return model, module.preprocess_input
 
@@ -76,10 +80,18 @@ def _of_applications(network):
 def _of_file(path):
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, OSError, TypeError) as error:
+    except (ValueError, OSError, TypeError, KeyError) as error:
         line = " ".join(str(error).split())[:150]
         raise InputError(f"{path} is no Keras model that can be loaded: {line}") from error
     shape = getattr(model, "input_shape", None)
-    if not (isinstance(shape, tuple) and len(shape) == 4 and None not in shape[1:]):
+    if not (_is_shape(shape) and len(shape) == 4 and shape[3] == 3):
         raise InputError(f"{path} takes {shape}: it must take pictures (height, width, 3)")
+    shape = getattr(model, "output_shape", None)
+    if not (_is_shape(shape) and len(shape) > 1):
+        raise InputError(f"{path} gives {shape}: it must give numbers or maps, and no others")
     return model, lambda images: images / 127.5 - 1
+
+
+def _is_shape(shape):
+    """Whether it is that of one tensor, known but for the batch: not of several, by name."""
+    return isinstance(shape, tuple) and all(isinstance(length, int) for length in shape[1:])

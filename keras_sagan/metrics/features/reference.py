@@ -5,6 +5,7 @@ import json
 import sys
 import time
 import zipfile
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -114,7 +115,8 @@ def _loaded(path, protocol):
     try:
         with np.load(path) as file:  # which loads no objects unless told
             arrays = dict(file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    # A TypeError is of a single array, of an .npy file.
+    except (OSError, ValueError, TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         reason = getattr(error, "strerror", None) or "not a file of statistics (.npz)"
         raise InputError(f"{path}: {reason}") from error
     if not {"mu", "sigma"} <= set(arrays):

@@ -7,6 +7,7 @@ package, so that figures compare: `paired_shapes`, and CIFAR-10 (JPEG).
 import hashlib
 import itertools
 import json
+import zipfile
 from pathlib import Path
 
 import keras
@@ -20,7 +21,7 @@ from keras_sagan.metrics.features.batches import Features, in_batches
 from keras_sagan.metrics.features.cache import cache_folder
 
 _DATA = Path(__file__).parent / "data"
-_LAST = {"data_format": "channels_last"}
+_LAST = {"data_format": "channels_last", "dtype": "float32"}  # whatever the global policy is
 _BATCH = 250  # pictures at a time, when features are extracted
 _CROP = 4  # pixels that a picture is moved by at most, each way, in training
 _SEEN = 600_000  # pictures that a training sees, each counted as often as it comes
@@ -52,9 +53,9 @@ def small_classifier(image_size, num_classes, width=40):
         x = layers.Conv2D(
             channels, 3, strides, "same", use_bias=False, kernel_initializer=start, **_LAST
         )(x)
-        return layers.ReLU()(BatchNorm(momentum=0.9)(x))
+        return layers.ReLU(dtype="float32")(BatchNorm(momentum=0.9, dtype="float32")(x))
 
-    inputs = keras.Input((image_size, image_size, 3), name="image")
+    inputs = keras.Input((image_size, image_size, 3), name="image", dtype="float32")
     x = conv(inputs, width)
     size = image_size
     while size > 32:  # larger pictures: the first layers would take nearly all of the time
@@ -62,10 +63,12 @@ def small_classifier(image_size, num_classes, width=40):
         x = conv(x, width, 2)
     x = conv(x, 2 * width, 2)
     x = conv(x, 4 * width, 2)
-    x = layers.Add()([x, conv(conv(x, 4 * width), 4 * width)])
+    x = layers.Add(dtype="float32")([x, conv(conv(x, 4 * width), 4 * width)])
     features = layers.GlobalAveragePooling2D(**_LAST, name="features")(x)
     start = keras.initializers.GlorotUniform(seed=next(seeds))
-    logits = layers.Dense(num_classes, kernel_initializer=start, name="logits")(features)
+    logits = layers.Dense(num_classes, kernel_initializer=start, name="logits", dtype="float32")(
+        features
+    )
     return keras.Model(inputs, {"features": features, "logits": logits}, name="classifier")
 
 
@@ -87,7 +90,8 @@ def train(model, images, labels, epochs=None, batch_size=128, seed=0, verbose=2)
     epochs = epochs or max(_SEEN // len(images), 1)
     order = np.random.default_rng(seed).permutation(len(images))
     held_out, learned = np.split(order, [max(len(order) // 10, 1)])
-    batches = _Batches(images, labels, learned, batch_size, seed)
+    targets = np.eye(model.output["logits"].shape[-1], dtype=np.float32)[labels]
+    batches = _Batches(images, targets, learned, min(batch_size, len(learned)), seed)
     steps = epochs * len(batches)
     rate = keras.optimizers.schedules.CosineDecay(
         0.02, steps - steps // 5, warmup_target=0.2, warmup_steps=steps // 5
@@ -105,10 +109,10 @@ def train(model, images, labels, epochs=None, batch_size=128, seed=0, verbose=2)
 class _Batches(keras.utils.PyDataset):
     """Batches of mirrored and moved pictures, in another order each epoch."""
 
-    def __init__(self, images, labels, indices, batch_size, seed):
+    def __init__(self, images, targets, indices, batch_size, seed):
         super().__init__()
-        self._images, self._indices, self._batch_size = images, indices, batch_size
-        self._targets = np.eye(int(labels.max()) + 1, dtype=np.float32)[labels]
+        self._images, self._targets = images, targets
+        self._indices, self._batch_size = indices, batch_size
         self._rng = np.random.default_rng(seed)
         self.on_epoch_end()
 
@@ -171,7 +175,7 @@ class ClassifierExtractor:
                 self.accuracy = float(file["accuracy"])
                 names = sorted(set(file) - {"accuracy"})
                 model.set_weights([file[name].astype(np.float32) for name in names])
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(f"{path} does not hold the weights of {name}: {error}") from error
         self.size = model.output["features"].shape[-1]
         self.checksum = hashlib.sha256(Path(path).read_bytes()).hexdigest()
@@ -214,7 +218,7 @@ def classifier(source, identity):
         raise InputError(
             "classifier: the data has no classes to tell apart: choose another extractor"
         )
-    if names == _CIFAR10 and size == 32:
+    if names == _CIFAR10 and size == 32 and delivered("cifar10_jpeg").exists():
         return ClassifierExtractor("classifier", delivered("cifar10_jpeg"), size, names)
     key = json.dumps([identity, size, names], sort_keys=True)
     path = cache_folder("classifiers") / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
