@@ -5,13 +5,15 @@ device, without accumulation. "tuned" has PyTorch's own spectral norm, channels-
 copy of the generator; "compiled" adds torch.compile.
 """
 
+import itertools
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import lockstep
 import torch
-from peers import torch_tools
+from peers import torch_parity, torch_tools
 from take_turns import take_turns
 
 SAGAN = """--num_G_accumulations 1 --num_D_accumulations 1 --num_D_steps 1 --G_lr 1e-4 --D_lr 4e-4
@@ -28,7 +30,12 @@ def prepare(settings):
     sys.path.insert(0, settings["clone"])
     torch.manual_seed(0)
     torch_tools.stand_in(*UNUSED)
-    tasks = {"train_step": train_step, "sample": sample, "attention": attention}
+    tasks = {
+        "train_step": train_step,
+        "sample": sample,
+        "attention": attention,
+        "parity": parity,
+    }
     return torch_tools.answer(tasks[settings["task"]](settings))
 
 
@@ -154,6 +161,73 @@ def attention(settings):
         sys.exit("BigGAN-PyTorch pools the keys and values: it has the final form alone")
     module = layers.Attention(settings["shape"][-1]).to(torch_tools.device())
     return torch_tools.attention_task(module, settings)
+
+
+def parity(settings):
+    """The steps of its train_fns.py, each written down: see `parity.py`."""
+    import layers
+
+    config = {**config_of(settings), "ema": False}  # which has no effect on training
+    plain = {**settings, "variant": "as written", "precision": "float32"}
+    generator, discriminator = models = networks(plain, config)
+    normalized = [[m for m in model.modules() if isinstance(m, layers.SN)] for model in models]
+
+    def converge():
+        for module in itertools.chain(*normalized):
+            module.u0.copy_(torch_parity.first_singular_vectors(module.weight)[0])
+
+    by_name = {"generator": generator, "discriminator": discriminator}
+    torch_parity.begin(settings, by_name, converge)
+    if "u" in settings["as_ours"]:
+        torch_parity.keep_vectors(discriminator, normalized[1], ("u0",), calls=2)
+    if "variance" in settings["as_ours"]:
+        norms = [m for m in generator.modules() if hasattr(m, "stored_var")]
+        torch_parity.divide_variances_by_count(norms, "stored_var")
+    return lockstep.turns(settings, _steps(settings, config, by_name))
+
+
+def _steps(settings, config, by_name):
+    import BigGAN
+    import train_fns
+
+    fed = lockstep.inputs(settings)
+    steps, batch = fed["images"].shape[:2]
+
+    def drawn(what):
+        """What is drawn for both updates of each step, in a tensor that takes the next by itself."""
+        names = (f"discriminator_{what}", f"generator_{what}")
+        draws = (fed[name][step] for step in range(1, steps) for name in names)
+        values = torch_parity.tensors(settings, fed[names[0]][0]).clone()
+        values.sample_ = lambda: values.copy_(torch_parity.tensors(settings, next(draws)))
+        return values
+
+    generator, discriminator = by_name["generator"], by_name["discriminator"]
+    train = train_fns.GAN_training_function(
+        generator,
+        discriminator,
+        BigGAN.G_D(generator, discriminator),
+        drawn("latents"),
+        drawn("labels"),
+        None,
+        {"itr": 1},
+        config,
+    )
+    yield torch_parity.arrays(by_name)
+    for step in range(1, steps):
+        images, labels = (
+            torch_parity.tensors(settings, fed[name][step]) for name in ("images", "labels")
+        )
+        with torch_parity.outputs_of(discriminator) as logits:
+            losses = train(images, labels)
+        both, of_generator = (values.detach().numpy()[:, 0] for values in logits)
+        yield {
+            "discriminator_loss": losses["D_loss_real"] + losses["D_loss_fake"],
+            "generator_loss": losses["G_loss"],
+            "real_logits": both[batch:],
+            "fake_logits": both[:batch],
+            "generator_logits": of_generator,
+            **torch_parity.arrays(by_name),
+        }
 
 
 if __name__ == "__main__":

@@ -5,13 +5,15 @@ no gradients through the fakes of the discriminator's step, a frozen discriminat
 generator's, PyTorch's own spectral norm, channels-last; "compiled" adds torch.compile.
 """
 
+import itertools
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import lockstep
 import torch
-from peers import torch_tools
+from peers import torch_parity, torch_tools
 from take_turns import take_turns
 
 
@@ -19,7 +21,12 @@ def prepare(settings):
     """Returns the task that the settings name."""
     sys.path.insert(0, settings["clone"])
     torch.manual_seed(0)
-    tasks = {"train_step": train_step, "sample": sample, "attention": attention}
+    tasks = {
+        "train_step": train_step,
+        "sample": sample,
+        "attention": attention,
+        "parity": parity,
+    }
     return torch_tools.answer(tasks[settings["task"]](settings))
 
 
@@ -133,6 +140,71 @@ def attention(settings):
         sys.exit("heykeetae's attention has no pooling: it has the first form alone")
     module = Self_Attn(settings["shape"][-1], "relu").to(torch_tools.device())
     return torch_tools.attention_task(module, settings)
+
+
+def parity(settings):
+    """The steps of its trainer.py with hinge loss, each written down: see `parity.py`."""
+    generator, discriminator = models = networks({**settings, "variant": "as written"})
+    normalized = [[m for m in model.modules() if hasattr(m, "_update_u_v")] for model in models]
+
+    def converge():
+        for owner in (m.module for m in itertools.chain(*normalized)):
+            vectors = torch_parity.first_singular_vectors(owner.weight_bar)
+            owner.weight_u.data, owner.weight_v.data = (vector.float() for vector in vectors)
+
+    by_name = {"generator": generator, "discriminator": discriminator}
+    torch_parity.begin(settings, by_name, converge)
+    if "u" in settings["as_ours"]:
+        owners = [m.module for m in normalized[1]]
+        torch_parity.keep_vectors(discriminator, owners, ("weight_u", "weight_v"), calls=3)
+    if "gradient" in settings["as_ours"]:
+        for module in itertools.chain(*normalized):
+            module.register_forward_pre_hook(_with_new_vectors)
+    if "variance" in settings["as_ours"]:
+        norms = [m for m in generator.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+        torch_parity.divide_variances_by_count(norms, "running_var")
+    return lockstep.turns(settings, _steps(settings, by_name))
+
+
+def _with_new_vectors(normalized, _):
+    """Leaves the vectors of the last call to its own gradient: this one changes their data."""
+    for name in ("weight_u", "weight_v"):
+        value = getattr(normalized.module, name).data.clone()
+        setattr(normalized.module, name, torch.nn.Parameter(value, requires_grad=False))
+
+
+def _steps(settings, by_name):
+    generator, discriminator = by_name["generator"], by_name["discriminator"]
+    fed = lockstep.inputs(settings)
+    optimizers = {
+        network: torch.optim.Adam(
+            [p for p in model.parameters() if p.requires_grad], rate, betas=(0.0, 0.9)
+        )
+        for (network, model), rate in zip(by_name.items(), (1e-4, 4e-4), strict=True)
+    }
+
+    def update(network, loss):
+        for optimizer in optimizers.values():
+            optimizer.zero_grad()
+        loss.backward()
+        optimizers[network].step()
+
+    def logits_of_fakes(latents):
+        return discriminator(generator(torch_parity.tensors(settings, latents))[0])[0]
+
+    yield torch_parity.arrays(by_name)
+    for step in range(1, len(fed["images"])):
+        real = discriminator(torch_parity.tensors(settings, fed["images"][step]))[0]
+        fake = logits_of_fakes(fed["discriminator_latents"][step])
+        discriminator_loss = torch.relu(1.0 - real).mean() + torch.relu(1.0 + fake).mean()
+        update("discriminator", discriminator_loss)
+        of_generator = logits_of_fakes(fed["generator_latents"][step])
+        generator_loss = -of_generator.mean()
+        update("generator", generator_loss)
+        found = (discriminator_loss, generator_loss, real, fake, of_generator)
+        names = (*lockstep.LOSSES, *lockstep.LOGITS)
+        values = zip(names, (value.detach().numpy() for value in found), strict=True)
+        yield {**dict(values), **torch_parity.arrays(by_name)}
 
 
 if __name__ == "__main__":
