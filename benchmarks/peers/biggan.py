@@ -194,7 +194,7 @@ def _steps(settings, config, by_name):
     steps, batch = fed["images"].shape[:2]
 
     def drawn(what):
-        """What is drawn for both updates of each step, in a tensor that takes the next by itself."""
+        """What is drawn for both updates of each step, in a tensor that goes on by itself."""
         names = (f"discriminator_{what}", f"generator_{what}")
         draws = (fed[name][step] for step in range(1, steps) for name in names)
         values = torch_parity.tensors(settings, fed[names[0]][0]).clone()
