@@ -95,15 +95,15 @@ def test_from_a_checkpoint_to_a_picture_of_a_file(system, tmp_path):
     ("change", "message"),
     [
         ({"--from": "stylegan"}, "invalid choice: 'stylegan'"),
-        ({"--from": "studiogan"}, "is no generator of studiogan: it looks like a generator of hey"),
+        ({"--from": "heykeetae"}, "is no generator of heykeetae: it looks like a generator of stu"),
         ({"--discriminator": "none.pth"}, "none.pth: there is no such file"),
         ({"--conf": "x"}, "--conf belongs to attn-gan-pytorch"),
     ],
 )
 def test_a_mistake_is_one_line(change, message, tmp_path):
-    checkpoint, *_ = heykeetae(tmp_path)
+    checkpoint, *_ = studiogan(tmp_path)
     run = tmp_path / "run"
-    options = {"--from": "heykeetae", "--run-dir": run, **change}
+    options = {"--from": "studiogan", "--run-dir": run, **change}
     arguments = [text for option in options.items() for text in option]
     process = run_here("-m", "keras_sagan.cli", "import", checkpoint, *arguments)
     assert process.returncode == 2
