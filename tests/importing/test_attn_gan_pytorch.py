@@ -29,7 +29,15 @@ def given(tmp_path_factory):
     return written(tmp_path_factory.mktemp("given"), recorded("attn_gan_pytorch_normalized"))
 
 
-@pytest.mark.parametrize("name", ["dcgan", "plain", "normalized", "fagan"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "normalized",
+        pytest.param("dcgan", marks=pytest.mark.slow),
+        pytest.param("plain", marks=pytest.mark.slow),
+        pytest.param("fagan", marks=pytest.mark.slow),
+    ],
+)
 def test_imports_what_its_code_computes(name, tmp_path):
     record, run = recorded(f"attn_gan_pytorch_{name}"), tmp_path / "run"
     networks = import_checkpoint(**written(tmp_path, record), system=SYSTEM, run_dir=run)

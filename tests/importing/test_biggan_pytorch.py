@@ -50,7 +50,15 @@ def write(folder, record, change=lambda tensors: None):
     return folder
 
 
-@pytest.fixture(scope="module", params=("32", "128", "256", "shared"))
+@pytest.fixture(
+    scope="module",
+    params=(
+        "shared",
+        pytest.param("32", marks=pytest.mark.slow),
+        pytest.param("128", marks=pytest.mark.slow),
+        pytest.param("256", marks=pytest.mark.slow),
+    ),
+)
 def imported(request, tmp_path_factory):
     record = recorded(request.param)
     folder = write(tmp_path_factory.mktemp("biggan") / "SAGAN", record)

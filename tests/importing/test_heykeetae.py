@@ -23,7 +23,10 @@ def paths(tmp_path_factory):
 
 
 # With nn.DataParallel, all names begin with "module.".
-@pytest.mark.parametrize(("name", "prefix"), [("latent128", ""), ("latent100", "module.")])
+@pytest.mark.parametrize(
+    ("name", "prefix"),
+    [("latent128", ""), pytest.param("latent100", "module.", marks=pytest.mark.slow)],
+)
 def test_imports_what_its_code_computes(name, prefix, tmp_path):
     record = recorded(f"heykeetae_{name}")
     paths = written(tmp_path, record, prefix)

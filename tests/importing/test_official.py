@@ -34,7 +34,14 @@ def write(folder, name, change=lambda tensors: None):
     return prefix, record
 
 
-@pytest.fixture(scope="module", params=("baseline", "test", "test_64"))
+@pytest.fixture(
+    scope="module",
+    params=(
+        "test",
+        pytest.param("baseline", marks=pytest.mark.slow),
+        pytest.param("test_64", marks=pytest.mark.slow),
+    ),
+)
 def imported(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("official")
     prefix, record = write(folder, request.param)

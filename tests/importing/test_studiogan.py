@@ -38,7 +38,14 @@ def write(folder, fixture, change=lambda tensors: None):
     return paths
 
 
-@pytest.fixture(scope="module", params=(32, 64, 128))
+@pytest.fixture(
+    scope="module",
+    params=(
+        32,
+        pytest.param(64, marks=pytest.mark.slow),
+        pytest.param(128, marks=pytest.mark.slow),
+    ),
+)
 def imported(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("studiogan")
     fixture = recorded(request.param)
