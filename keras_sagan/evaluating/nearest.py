@@ -1,13 +1,12 @@
 """The pictures of the data that samples are nearest to: does the generator know some by heart?"""
 
-import sys
-
 import numpy as np
 
 from keras_sagan.data.paired_shapes import PairedShapes
 from keras_sagan.evaluating.titled_sheets import titled_sheet
 from keras_sagan.metrics.features import Features
 from keras_sagan.metrics.neighbours import squared_distances
+from keras_sagan.metrics.progress import Progress
 from keras_sagan.running import real_pictures
 
 _SAMPLES = 128  # of which the nearest are shown
@@ -107,6 +106,7 @@ def _nearest(source, looked_at, extractor, queries, itself):
     """
     queries = extractor.extract(queries).features
     best = np.full((len(queries), 0), np.inf), np.zeros((len(queries), 0), int)
+    progress = Progress("real pictures", len(looked_at))
     for start in range(0, len(looked_at), _BATCH):
         part = looked_at[start : start + _BATCH]
         features = extractor.extract(source.read(part)[0]).features
@@ -116,12 +116,5 @@ def _nearest(source, looked_at, extractor, queries, itself):
         indices = np.concatenate([best[1], np.tile(part, (len(queries), 1))], axis=1)
         order = distances.argsort(axis=1, kind="stable")[:, :_NEAREST]
         best = tuple(np.take_along_axis(each, order, axis=1) for each in (distances, indices))
-        _show(start + len(part), len(looked_at))
+        progress.show(start + len(part))
     return np.sqrt(best[0]), best[1]
-
-
-def _show(done, count):
-    """One line that changes, on a terminal."""
-    if sys.stderr.isatty():
-        end = "\n" if done == count else ""
-        print(f"\rreal pictures: {done} of {count} ", end=end, file=sys.stderr)

@@ -109,7 +109,7 @@ class Subject:
         """
         if checkpoints.is_imported(self.folder):
             path = self.folder / checkpoints.DISCRIMINATOR
-            return keras.saving.load_model(path, compile=False) if path.exists() else None
+            return checkpoints.load_model(path) if path.exists() else None
         from keras_sagan.running.training import make_gan
 
         path = self.folder / checkpoints.WEIGHTS

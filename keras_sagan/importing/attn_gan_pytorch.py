@@ -14,7 +14,6 @@ from keras_sagan.errors import InputError
 from keras_sagan.importing import heykeetae
 from keras_sagan.importing.conversion import Filler
 from keras_sagan.importing.systems import Networks, network_of, read
-from keras_sagan.layers import FullAttention2D
 from keras_sagan.models import FAMILIES
 from keras_sagan.models.dcgan import discriminator_stages, generator_stages
 
@@ -23,6 +22,8 @@ LOOKS_LIKE = {
     "generator": r"^model\.\d+\.1\.running_mean$",
     "discriminator": r"^model\.\d+\.(0|query_conv)\.",
 }
+# Its attention and spectral norm are those of heykeetae's code.
+_NAMES = dataclasses.replace(heykeetae.NAMES, full_attention=(".residual_conv", ".batch_norm"))
 _NUMBER = r"\d{1,6}(?:\.\d*)?"
 _CALL = re.compile(rf"(\w*)\(({_NUMBER}(?:,{_NUMBER})*)\)")  # "(3, 64)", "lrelu(0.1)"
 _OPTIONS = {"generator": "--conf", "discriminator": "--discriminator-conf"}
@@ -87,7 +88,7 @@ def build(states, confs):
 
 def _fill(model, state, conf):
     try:
-        _Filler(state, heykeetae.NAMES).fill(model, conf.places())
+        Filler(state, _NAMES).fill(model, conf.places())
     except InputError as error:
         raise InputError(f"{error} (is {conf.path} its .conf?)") from error
     state.skip(r".*\.num_batches_tracked")
@@ -279,23 +280,6 @@ class Conf:
     def _refused(self, number, why):
         name = self.entries[number]["name"]
         return InputError(f"{self.path}: entry {number + 1} ({name}): {why}")
-
-
-class _Filler(Filler):
-    """Full attention besides."""
-
-    def fill_layer(self, layer, place):
-        if not isinstance(layer, FullAttention2D):
-            super().fill_layer(layer, place)
-            return
-        query, key, value, _, gamma = self.names.attention
-        self.fill_layer(layer.query, place + query)
-        self.fill_layer(layer.key, place + key)
-        self.fill_layer(layer.value, place + value)
-        self.fill_layer(layer.conv, f"{place}.residual_conv")
-        if layer.batch_norm:
-            self.fill_layer(layer.norm, f"{place}.batch_norm")
-        self.assign(layer.gamma, self.state.take(place + gamma).reshape(()), place + gamma)
 
 
 def _entries(path):

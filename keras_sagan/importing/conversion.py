@@ -20,6 +20,7 @@ from keras_sagan.errors import InputError
 from keras_sagan.layers import (
     BatchNorm,
     ConditionalBatchNorm,
+    FullAttention2D,
     SelfAttention2D,
     SpectralNorm,
 )
@@ -42,6 +43,7 @@ class Names:
         norm: Gain, bias, mean and variance of a batch norm.
         class_norm: The tables of gains and biases, the mean and the variance of a conditional one.
         attention: Query, key, value, output and gamma of attention; output may be None.
+        full_attention: Of full attention the convolution beside it, and its batch norm.
         pytorch: Whether kernels have PyTorch's layout.
     """
 
@@ -54,6 +56,7 @@ class Names:
     norm: tuple = ()
     class_norm: tuple = ()
     attention: tuple = ()
+    full_attention: tuple = ()
     pytorch: bool = True
 
 
@@ -99,6 +102,14 @@ class Filler:
         """Fills a layer from the tensors whose names begin with `place`."""
         if isinstance(layer, SelfAttention2D):
             self._attention(layer, place)
+            if layer.output_projection:
+                self.fill_layer(layer.output_conv, place + self.names.attention[3])
+        elif isinstance(layer, FullAttention2D):
+            self._attention(layer, place)
+            conv, norm = self.names.full_attention
+            self.fill_layer(layer.conv, place + conv)
+            if layer.batch_norm:
+                self.fill_layer(layer.norm, place + norm)
         elif isinstance(layer, ConditionalBatchNorm):
             self._conditional_batch_norm(layer, place)
         elif isinstance(layer, BatchNorm):
@@ -169,12 +180,10 @@ class Filler:
             self.assign(table, self.state.take(name) - subtracted, name)
 
     def _attention(self, layer, place):
-        query, key, value, output, gamma = self.names.attention
+        query, key, value, _, gamma = self.names.attention
         self.fill_layer(layer.query, place + query)
         self.fill_layer(layer.key, place + key)
         self.fill_layer(layer.value, place + value)
-        if layer.output_projection:
-            self.fill_layer(layer.output_conv, place + output)
         self.assign(layer.gamma, self.state.take(place + gamma).reshape(()), place + gamma)
 
     def _in_our_layout(self, layer, kernel):

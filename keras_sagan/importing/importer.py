@@ -83,14 +83,16 @@ def _config(networks):
 def _model_section(generator, discriminator):
     family = next(name for name, classes in FAMILIES.items() if type(generator) is classes[0])
     keys = config_module.kinds("model")[family].model_fields
-    section = {"family": family}
-    if discriminator is None:  # a small one, for the family's own choice of attention
-        discriminator = FAMILIES[family][1](image_size=generator.image_size, width=8)
-        discriminator.width, discriminator.num_classes = generator.width, generator.num_classes
-    for network in (discriminator, generator):
-        section.update({k: v for k, v in network.get_config().items() if k in keys})
+    of_generator = generator.get_config()
+    if discriminator is None:  # of a small one, for the family's own choice of attention
+        small = FAMILIES[family][1](image_size=generator.image_size, width=8).get_config()
+        of_discriminator = {**small, "width": generator.width}
+    else:
+        of_discriminator = discriminator.get_config()
+    both = {**of_discriminator, **of_generator}
+    section = {"family": family, **{key: both[key] for key in keys if key in both}}
     for key in keys:  # what may differ in the discriminator
         own = key.removeprefix("discriminator_")
         if own != key:
-            section[key] = discriminator.get_config()[own]
+            section[key] = of_discriminator[own]
     return section

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_sagan.metrics.neighbours import squared_distances, squared_radii
-from keras_sagan.metrics.samples import KeptFeatures, checked, checked_pair, enough
+from keras_sagan.metrics.neighbours import OfNeighbours, squared_distances, squared_radii
+from keras_sagan.metrics.samples import checked_pair, enough
 
 
 class DensityAndCoverage(NamedTuple):
@@ -47,7 +47,7 @@ def density_coverage(features, reference, k=5):
     return DensityAndCoverage(inside / (k * len(features)), float(covered.mean()))
 
 
-class DensityCoverage:
+class DensityCoverage(OfNeighbours):
     """Density and coverage of features that come in batches, which are kept.
 
     Args:
@@ -56,15 +56,4 @@ class DensityCoverage:
     """
 
     def __init__(self, reference, k=5):
-        self._reference = checked(reference, name="features of the reference")
-        enough(len(self._reference), max(2, k + 1), "the reference")
-        self._kept = KeptFeatures(self._reference.shape[1])
-        self._k = k
-
-    def update(self, features):
-        """Adds a batch, (samples, size); raises InputError as `checked` does."""
-        self._kept.update(features)
-
-    def result(self):
-        """Returns what `density_coverage` does for what came so far."""
-        return density_coverage(self._kept.array(), self._reference, self._k)
+        super().__init__(density_coverage, reference, k)

@@ -1,8 +1,7 @@
 """Figures of pictures, by the protocol that makes them comparable."""
 
 import json
-import sys
-import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,19 +10,66 @@ import numpy as np
 from keras_sagan import metrics
 from keras_sagan.errors import InputError
 from keras_sagan.files.whole_files import replacing
+from keras_sagan.metrics.progress import Progress
 
-# By name: what a metric is made of and fed with, besides features.
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric that can be asked for by name.
+
+    Args:
+        figures: The names of the numbers that it gives.
+        make: Makes the object that takes batches, of `Pictures` and a `Reference`.
+        takes: What that takes of a batch: "features", "logits" and "labels", in its order.
+        rises: Whether larger is better.
+        one_by_one: Whether it needs the features of the reference themselves.
+        least: Pictures that it needs.
+    """
+
+    figures: tuple
+    make: Callable
+    takes: tuple = ("features",)
+    rises: bool = False
+    one_by_one: bool = False
+    least: int = 2
+
+
 METRICS = {
-    "fid": "the Frechet distance: FID, with the features of inception",
-    "kid": "the kernel distance: KID, likewise",
-    "inception_score": "the Inception Score, with the classes of the extractor",
-    "intra_fid": "the mean Frechet distance within a class",
-    "precision_recall": "precision and recall",
-    "density_coverage": "density and coverage",
-    "class_accuracy": "how often a picture is taken for its class",
+    "fid": Metric(("fid",), lambda _, real: metrics.FrechetDistance(real.statistics)),
+    "kid": Metric(("kid",), lambda _, real: metrics.KernelDistance(real.features), one_by_one=True),
+    "inception_score": Metric(
+        ("inception_score",),
+        lambda pictures, _: metrics.InceptionScore(pictures.count),
+        takes=("logits",),
+        rises=True,
+        least=20,
+    ),
+    "intra_fid": Metric(
+        ("intra_fid",),
+        lambda _, real: metrics.IntraClassDistance(real.by_class),
+        takes=("features", "labels"),
+    ),
+    "precision_recall": Metric(
+        ("precision", "recall"),
+        lambda _, real: metrics.PrecisionRecall(real.features),
+        rises=True,
+        one_by_one=True,
+        least=4,
+    ),
+    "density_coverage": Metric(
+        ("density", "coverage"),
+        lambda _, real: metrics.DensityCoverage(real.features),
+        rises=True,
+        one_by_one=True,
+        least=6,
+    ),
+    "class_accuracy": Metric(
+        ("class_accuracy",),
+        lambda _, __: metrics.ClassAccuracy(),
+        takes=("logits", "labels"),
+        rises=True,
+    ),
 }
-# Pictures that a metric needs; all others need two.
-_LEAST = {"inception_score": 20, "precision_recall": 4, "density_coverage": 6}
 
 
 @dataclass
@@ -86,17 +132,17 @@ def evaluate(pictures, extractor, reference=None, names=None):
         if missing[name]:
             raise InputError(f"--metrics {name} {missing[name]}")
     names = names or [name for name, why in missing.items() if not why]
-    judges = {name: _judge(name, pictures, reference) for name in names}
-    done, start = 0, time.monotonic()
+    judges = {name: METRICS[name].make(pictures, reference) for name in names}
+    done, progress = 0, Progress("pictures", pictures.count)
     for images, labels in pictures.batches():
-        features = extractor.extract(images)
+        batch = {**extractor.extract(images)._asdict(), "labels": labels}
         for name, judge in judges.items():
-            judge.update(*_taken(name, features, labels))
+            judge.update(*(batch[what] for what in METRICS[name].takes))
         done += len(images)
-        _show(done, pictures.count, start)
+        progress.show(done)
     figures = {}
     for name, judge in judges.items():
-        figures.update(_figures(name, judge.result()))
+        figures.update(_figures(METRICS[name].figures, judge.result()))
     protocol = {
         "pictures": pictures.protocol,
         "extractor": {
@@ -111,68 +157,40 @@ def evaluate(pictures, extractor, reference=None, names=None):
 
 def _missing(name, pictures, extractor, reference):
     """Why a metric cannot be had, or None."""
-    least = _LEAST.get(name, 2)
-    if name == "intra_fid" and pictures.num_classes:
-        least *= pictures.num_classes
+    metric = METRICS[name]
+    by_class = name == "intra_fid"
+    least = metric.least * (pictures.num_classes or 1 if by_class else 1)
     if pictures.count < least:
         return f"needs at least {least} pictures, and there are {pictures.count}"
-    if name in ("inception_score", "class_accuracy"):
+    if "logits" in metric.takes:
         if getattr(extractor, "has_logits", True) is False:
             return f"needs an extractor with classes, which {extractor.name} is not"
-        if name == "class_accuracy":
+        if "labels" in metric.takes:
             names = getattr(extractor, "class_names", None)
             if names is None or pictures.num_classes != len(names):
                 return "needs a classifier of the classes of the pictures: --extractor classifier"
         return None
     if reference is None:
         return "needs real pictures to compare with: give --data DIR or --reference FILE.npz"
-    if name == "intra_fid":
+    if by_class:
         classes = reference.by_class and len(reference.by_class)
-        return (
-            None
-            if classes and classes == pictures.num_classes
-            else ("needs the same classes in the pictures and in --data")
-        )
-    if name != "fid" and reference.features is None:
+        if not classes or classes != pictures.num_classes:
+            return "needs the same classes in the pictures and in --data"
+    if metric.one_by_one and reference.features is None:
         return "needs the features of real pictures one by one: give --data DIR"
     return None
 
 
-def _judge(name, pictures, reference):
-    makers = {
-        "fid": lambda: metrics.FrechetDistance(reference.statistics),
-        "kid": lambda: metrics.KernelDistance(reference.features),
-        "inception_score": lambda: metrics.InceptionScore(pictures.count),
-        "intra_fid": lambda: metrics.IntraClassDistance(reference.by_class),
-        "precision_recall": lambda: metrics.PrecisionRecall(reference.features),
-        "density_coverage": lambda: metrics.DensityCoverage(reference.features),
-        "class_accuracy": metrics.ClassAccuracy,
-    }
-    return makers[name]()
-
-
-def _taken(name, features, labels):
-    """What a metric takes of a batch."""
-    if name == "inception_score":
-        return (features.logits,)
-    if name == "class_accuracy":
-        return features.logits, labels
-    if name == "intra_fid":
-        return features.features, labels
-    return (features.features,)
-
-
-def _figures(name, result):
-    """The numbers that a metric gives, by name."""
-    if name == "kid":
-        return {"kid": {"value": result.value, "standard_error": result.standard_error}}
-    if name == "inception_score":
-        return {"inception_score": {"value": result.value, "deviation": result.deviation}}
-    if name == "intra_fid":
-        return {"intra_fid": result.value}
-    if name in ("precision_recall", "density_coverage"):
-        return result._asdict()
-    return {name: float(result)}
+def _figures(names, result):
+    """The numbers that a metric gives, by their names."""
+    if len(names) > 1:
+        return dict(zip(names, result, strict=True))
+    (name,) = names
+    value = float(getattr(result, "value", result))
+    for error in ("standard_error", "deviation"):
+        if hasattr(result, error):
+            return {name: {"value": value, error: getattr(result, error)}}
+    return {name: value}
 
 
 def write(evaluation, path):
@@ -193,11 +211,3 @@ def table(evaluation):
         else:
             lines.append(f"{name:18} {figure:12.5g}")
     return lines
-
-
-def _show(done, count, start):
-    """One line that changes, on a terminal."""
-    if sys.stderr.isatty():
-        left = (time.monotonic() - start) / done * (count - done)
-        end = "\n" if done == count else ""
-        print(f"\rpictures: {done} of {count}, {left:.0f} s left ", end=end, file=sys.stderr)

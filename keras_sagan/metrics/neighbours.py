@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_sagan.metrics.samples import KeptFeatures, checked, enough
+
 _ROWS = 1024  # a block of distances takes 8 MB
 # Squared distances below this share of the squared lengths are zero: rounding of equal features.
 _ROUNDING = 1e-12
@@ -63,3 +65,28 @@ def _keep_nearest(nearest, squared):
     both = np.concatenate([nearest, squared], axis=1)
     both.partition(k - 1, axis=1)
     nearest[:] = both[:, :k]
+
+
+class OfNeighbours:
+    """A metric of neighbours, of features that come in batches, which are kept.
+
+    Args:
+        metric: Function of features, reference and k.
+        reference: (samples, size), features of real pictures.
+        k: Which neighbour makes the radius.
+    """
+
+    def __init__(self, metric, reference, k):
+        self._metric = metric
+        self._reference = checked(reference, name="features of the reference")
+        enough(len(self._reference), max(2, k + 1), "the reference")
+        self._kept = KeptFeatures(self._reference.shape[1])
+        self._k = k
+
+    def update(self, features):
+        """Adds a batch, (samples, size); raises InputError as `checked` does."""
+        self._kept.update(features)
+
+    def result(self):
+        """Returns what the function does for what came so far."""
+        return self._metric(self._kept.array(), self._reference, self._k)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_sagan.metrics.neighbours import squared_distances, squared_radii
-from keras_sagan.metrics.samples import KeptFeatures, checked, checked_pair, enough
+from keras_sagan.metrics.neighbours import OfNeighbours, squared_distances, squared_radii
+from keras_sagan.metrics.samples import checked_pair
 
 
 class PrecisionAndRecall(NamedTuple):
@@ -46,7 +46,7 @@ def precision_recall(features, reference, k=3):
     return PrecisionAndRecall(float(precise.mean()), float(recalled.mean()))
 
 
-class PrecisionRecall:
+class PrecisionRecall(OfNeighbours):
     """Precision and recall of features that come in batches, which are kept.
 
     Args:
@@ -55,15 +55,4 @@ class PrecisionRecall:
     """
 
     def __init__(self, reference, k=3):
-        self._reference = checked(reference, name="features of the reference")
-        enough(len(self._reference), max(2, k + 1), "the reference")
-        self._kept = KeptFeatures(self._reference.shape[1])
-        self._k = k
-
-    def update(self, features):
-        """Adds a batch, (samples, size); raises InputError as `checked` does."""
-        self._kept.update(features)
-
-    def result(self):
-        """Returns what `precision_recall` does for what came so far."""
-        return precision_recall(self._kept.array(), self._reference, self._k)
+        super().__init__(precision_recall, reference, k)

@@ -47,21 +47,35 @@ def load_models(gan, folder):
         InputError: One that is damaged.
         ValueError: One that is not as those of the GAN.
     """
+
+    def weights(name):
+        path = folder / name
+        if not is_whole(path):
+            raise InputError(f"{path} is damaged")
+        return load_model(path).get_weights()
+
+    averaged = weights(GENERATOR)
+    gan.ema_generator.set_weights(averaged)
+    trained = (folder / TRAINED_GENERATOR).exists()
+    gan.generator.set_weights(weights(TRAINED_GENERATOR) if trained else averaged)
+    if (folder / DISCRIMINATOR).exists():
+        gan.discriminator.set_weights(weights(DISCRIMINATOR))
+    gan.step = int(folder.name)
+
+
+def load_model(path):
+    """Returns the model of a `.keras` file of a checkpoint.
+
+    Raises:
+        InputError: It is missing or damaged.
+    """
     import keras
 
-    trained = folder / TRAINED_GENERATOR
-    networks = {
-        gan.generator: trained if trained.exists() else folder / GENERATOR,
-        gan.discriminator: folder / DISCRIMINATOR,
-        gan.ema_generator: folder / GENERATOR,
-    }
-    for network, path in networks.items():
-        if path.exists():
-            if not is_whole(path):
-                raise InputError(f"{path} is damaged")
-            model = keras.saving.load_model(path, compile=False, safe_mode=True)
-            network.set_weights(model.get_weights())
-    gan.step = int(folder.name)
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+        text = " ".join(str(error).split())[:200]
+        raise InputError(f"{path} is missing or damaged ({text})") from error
 
 
 def _write_files(saves, folder):

@@ -6,11 +6,11 @@ import time
 
 import keras
 
-from keras_sagan.metrics.evaluation import evaluate, pictures_of
+from keras_sagan.metrics.evaluation import METRICS, evaluate, pictures_of
 
 _MOST = 0.1  # share of the time that evaluation may take without a word
-# Larger is better; of all others smaller is.
-_RISING = {"inception_score", "precision", "recall", "density", "coverage", "class_accuracy"}
+# Figures of which larger is better; of all others smaller is.
+_RISING = {figure for metric in METRICS.values() if metric.rises for figure in metric.figures}
 
 
 class QualityMonitor(keras.callbacks.Callback):
@@ -100,8 +100,4 @@ def best_of(figure, history):
 
 def figures_of(metrics):
     """Returns the names of the figures that metrics give."""
-    pairs = {
-        "precision_recall": ("precision", "recall"),
-        "density_coverage": ("density", "coverage"),
-    }
-    return [figure for name in metrics for figure in pairs.get(name, (name,))]
+    return [figure for name in metrics for figure in METRICS[name].figures]

@@ -19,7 +19,6 @@ import contextlib
 import csv
 import shutil
 import sys
-import zipfile
 from pathlib import Path
 
 from keras_sagan.data.names import one_line
@@ -277,18 +276,11 @@ class Run:
         Raises:
             InputError: The folder holds no run, or no checkpoint, or one that is damaged.
         """
-        import keras
-
         self.config()
         if folder is None:
             step = self.whole_step(checkpoints.GENERATOR) if step is None else step
             folder = self.checkpoint(step)
-        path = folder / checkpoints.GENERATOR
-        try:
-            return keras.saving.load_model(path, compile=False, safe_mode=True)
-        except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-            text = " ".join(str(error).split())[:200]
-            raise InputError(f"{path} is missing or damaged ({text})") from error
+        return checkpoints.load_model(folder / checkpoints.GENERATOR)
 
     def truncate_history(self, step):
         """Drops the rows of history.csv beyond a step, which will be written again."""

@@ -48,3 +48,8 @@ def converged(matrix):
     """Returns the first singular vectors of a matrix (rows, columns): (rows,) and (columns,)."""
     left, _, right = np.linalg.svd(np.asarray(matrix, np.float64), full_matrices=False)
     return left[:, 0].astype(np.float32), right[0].astype(np.float32)
+
+
+def thinned_map(attention):
+    """Returns some five queries, of all parts of a map (batch, queries, keys)."""
+    return attention[:, :: attention.shape[1] // 5 + 1]

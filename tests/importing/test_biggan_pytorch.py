@@ -4,11 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from record.biggan_pytorch import FIXTURES, pictures, state, thinned_map, thinned_pictures
+from outputs import outputs_of
+from record.biggan_pytorch import FIXTURES, pictures, state, thinned_pictures
 
 from keras_sagan.errors import InputError
 from keras_sagan.importing import import_checkpoint
-from keras_sagan.models import ResNetGenerator, with_attention_maps
+from keras_sagan.models import ResNetGenerator
 
 torch = pytest.importorskip("torch")
 
@@ -70,17 +71,13 @@ def attention_maps(record):
 
 
 def generated(record, generator):
-    inputs = {"latent": record["latents"], "label": record["labels"]}
-    outputs = with_attention_maps(generator)(inputs)
-    maps = [thinned_map(np.asarray(v)) for k, v in outputs.items() if k != "output"]
-    return thinned_pictures(np.asarray(outputs["output"])), maps
+    images, maps = outputs_of(generator, {"latent": record["latents"], "label": record["labels"]})
+    return thinned_pictures(images), maps
 
 
 def judged(record, discriminator):
     shown = pictures(discriminator.image_size, int(record["seed"]))
-    outputs = with_attention_maps(discriminator)({"image": shown, "label": record["labels"]})
-    maps = [thinned_map(np.asarray(v)) for k, v in outputs.items() if k != "output"]
-    return np.asarray(outputs["output"]), maps
+    return outputs_of(discriminator, {"image": shown, "label": record["labels"]})
 
 
 def test_pictures_logits_and_attention_are_those_of_its_code(imported):

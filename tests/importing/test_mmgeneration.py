@@ -4,8 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from filling import thinned_map
 from record.mmgeneration import SHAPES, checkpoint_state
-from record.studiogan import FIXTURES, pictures, thinned_map, thinned_pictures
+from record.studiogan import FIXTURES, pictures, thinned_pictures
 
 from keras_sagan.errors import InputError
 from keras_sagan.importing import import_checkpoint

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from record.studiogan import FIXTURES, KINDS, pictures, state, thinned_map, thinned_pictures
+from filling import thinned_map
+from record.studiogan import FIXTURES, KINDS, pictures, state, thinned_pictures
 
 from keras_sagan.errors import InputError
 from keras_sagan.importing import import_checkpoint

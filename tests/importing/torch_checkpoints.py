@@ -6,9 +6,8 @@ For the systems whose spectral norm keeps `weight_bar`: see `record/heykeetae.py
 import json
 
 import numpy as np
-from record.heykeetae import FIXTURES, pictures, state, thinned_map, thinned_pictures
-
-from keras_sagan.models import with_attention_maps
+from outputs import outputs_of
+from record.heykeetae import FIXTURES, pictures, state, thinned_pictures
 
 
 def recorded(name):
@@ -39,12 +38,11 @@ def assert_as_recorded(networks, record):
 
     Float32 leaves 1e-5 of it: sums run in another order, and u is converged as far as float32 is.
     """
-    outputs = with_attention_maps(networks.generator)({"latent": record["latents"]})
-    images = np.asarray(outputs.pop("output"))
+    images, attended = outputs_of(networks.generator, {"latent": record["latents"]})
     np.testing.assert_allclose(thinned_pictures(images), record["images"], atol=1e-4)
     maps = [name for name in record if name.startswith("map")]
-    assert len(outputs) == len(maps)
-    for name, attention in zip(sorted(maps), outputs.values(), strict=True):
-        np.testing.assert_allclose(thinned_map(np.asarray(attention)), record[name], atol=1e-4)
+    assert len(attended) == len(maps)
+    for name, attention in zip(sorted(maps), attended, strict=True):
+        np.testing.assert_allclose(attention, record[name], atol=1e-4)
     logits = networks.discriminator({"image": pictures(int(record["seed"]))})
     np.testing.assert_allclose(np.ravel(logits), record["logits"], atol=1e-3)

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import sys
-import time
 import zipfile
 import zlib
 from pathlib import Path
@@ -16,6 +14,7 @@ from keras_sagan.files.whole_files import replacing
 from keras_sagan.metrics.features.cache import cache_folder
 from keras_sagan.metrics.frechet import FrechetStatistics, KnownStatistics
 from keras_sagan.metrics.intra_class import ClassStatistics
+from keras_sagan.metrics.progress import Progress
 
 _BATCH = 250
 _KEPT = 10_000  # pictures whose features are kept, for metrics that need them one by one
@@ -87,7 +86,7 @@ def _computed(source, extractor):
     statistics, kept = FrechetStatistics(), []
     chosen = np.zeros(count, bool)
     chosen[np.random.default_rng(0).permutation(count)[:_KEPT]] = True
-    start = time.monotonic()
+    progress = Progress("real pictures", count)
     for first in range(0, count, _BATCH):
         indices = np.arange(first, min(first + _BATCH, count))
         images, labels = source.read(indices)
@@ -96,7 +95,7 @@ def _computed(source, extractor):
         kept.append(features[chosen[indices]])
         if by_class is not None:
             by_class.update(features, labels)
-        _show(first + len(indices), count, start)
+        progress.show(first + len(indices))
     arrays = {
         "mu": statistics.mean,
         "sigma": statistics.covariance,
@@ -131,11 +130,3 @@ def _loaded(path, protocol):
         parts = (arrays[f"class_{name}"] for name in ("mu", "sigma", "count"))
         by_class = [KnownStatistics(*each) for each in zip(*parts, strict=True)]
     return Reference(statistics, by_class, arrays.get("features"), protocol)
-
-
-def _show(done, count, start):
-    """One line that changes, on a terminal."""
-    if sys.stderr.isatty():
-        left = (time.monotonic() - start) / done * (count - done)
-        end = "\n" if done == count else ""
-        print(f"\rreal pictures: {done} of {count}, {left:.0f} s left ", end=end, file=sys.stderr)

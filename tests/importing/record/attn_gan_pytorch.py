@@ -11,7 +11,8 @@ import types
 
 import numpy as np
 import yaml
-from record.heykeetae import FIXTURES, SEED, fill, pictures, thinned_map, thinned_pictures
+from filling import thinned_map
+from record.heykeetae import FIXTURES, SEED, fill, pictures, thinned_pictures
 
 # The name of a fixture, what each layer of the generator and of the discriminator is, the width,
 # and the length of the latent vector.

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from filling import converged, filled
+from filling import converged, filled, thinned_map
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 SEED = 14
@@ -65,11 +65,6 @@ def thinned_pictures(images):
     """Returns some 20 rows and columns: both parities, which see different kernel entries."""
     step = images.shape[1] // 20 | 1
     return images[:, ::step, ::step]
-
-
-def thinned_map(attention):
-    """Returns some five queries, of all parts of a map (batch, queries, keys)."""
-    return attention[:, :: attention.shape[1] // 5 + 1]
 
 
 def fill(network, seed):

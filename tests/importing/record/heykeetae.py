@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from filling import converged, filled
+from filling import converged, filled, thinned_map
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 LATENT_DIMS = (128, 100)
@@ -56,11 +56,6 @@ def pictures(seed):
 def thinned_pictures(images):
     """Returns every third row and column: both parities, which see different kernel entries."""
     return images[:, ::3, ::3]
-
-
-def thinned_map(attention):
-    """Returns some five queries, of all parts of a map (batch, queries, keys)."""
-    return attention[:, :: attention.shape[1] // 5 + 1]
 
 
 def fill(networks, seed):

@@ -13,7 +13,8 @@ from pathlib import Path
 from unittest.mock import MagicMock, patch
 
 import numpy as np
-from record.studiogan import FIXTURES, SEED, draws, pictures, state, thinned_map, thinned_pictures
+from filling import thinned_map
+from record.studiogan import FIXTURES, SEED, draws, pictures, state, thinned_pictures
 
 # By the name of the fixture: a config of the clone and what differs from it.
 SHAPES = {

@@ -13,7 +13,7 @@ import types
 from pathlib import Path
 
 import numpy as np
-from filling import converged, filled
+from filling import converged, filled, thinned_map
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 SEED = 14
@@ -60,11 +60,6 @@ def pictures(seed):
 def thinned_pictures(images):
     """Returns every fifth row and column: both parities, which see different kernel entries."""
     return images[:, ::5, ::5]
-
-
-def thinned_map(attention):
-    """Returns some five queries, of all parts of a map (batch, queries, keys)."""
-    return attention[:, :: attention.shape[1] // 5 + 1]
 
 
 def stand_in():

@@ -13,7 +13,7 @@ from pathlib import Path
 from unittest.mock import MagicMock
 
 import numpy as np
-from filling import converged, filled
+from filling import converged, filled, thinned_map
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 SEED = 14
@@ -67,11 +67,6 @@ def thinned_pictures(images):
     """
     step = {32: 1, 64: 3, 128: 5}[images.shape[1]]
     return images[:, ::step, ::step]
-
-
-def thinned_map(attention):
-    """Returns some five queries, of all parts of a map (batch, queries, keys)."""
-    return attention[:, :: attention.shape[1] // 5 + 1]
 
 
 def _import(clone):
