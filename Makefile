@@ -12,6 +12,7 @@ TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
 demo: $(INSTALLED)
 	$(BIN)/python train.py --config configs/paired_shapes.yaml --run-dir runs/demo $(GO_ON)
+	$(BIN)/keras-sagan evaluate runs/demo
 	$(BIN)/python -m export runs/demo --overwrite
 	@echo "Pictures: runs/demo/samples; what attention looks at: runs/demo/attention"
 

@@ -5,7 +5,7 @@ import typing
 import warnings
 from pathlib import Path
 
-from keras_sagan.cli.program import LAST_SEED, cannot_write, finite, positive, seed
+from keras_sagan.cli.program import LAST_SEED, add_best, cannot_write, finite, positive, seed
 from keras_sagan.cli.quiet import start_backend
 from keras_sagan.errors import InputError
 from keras_sagan.running.config import Metric
@@ -36,8 +36,8 @@ def add_arguments(parser):
     parser.add_argument(
         "--extractor",
         metavar="NAME",
-        help="inception[:FILE.pth], keras:NAME, FILE.keras, paired_shapes or classifier (trained "
-        "on data with classes); by default what suits the data",
+        help="inception[:FILE.pth], keras:NAME, FILE.keras, paired_shapes, cifar10_jpeg or "
+        "classifier (trained on data with classes); by default what suits the data",
     )
     parser.add_argument(
         "--image-size",
@@ -49,9 +49,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--truncation", type=finite, default=1.0, help="factor of the latents; 1 is as trained"
     )
-    parser.add_argument(
-        "--best", action="store_true", help="of a run: its best checkpoint in place of the last"
-    )
+    add_best(parser)
     parser.add_argument(
         "--sweep-truncation",
         action="store_true",

@@ -3,7 +3,7 @@
 import sys
 from importlib.util import find_spec
 
-from keras_sagan.cli.program import cannot_write, positive
+from keras_sagan.cli.program import add_best, cannot_write, positive
 from keras_sagan.cli.quiet import start_backend, startup_lines_dropped
 from keras_sagan.errors import InputError
 from keras_sagan.exporting import PRECISIONS
@@ -22,6 +22,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--batch", type=positive, default=1, help="pictures that a TF Lite file draws at a time"
     )
+    add_best(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace the export that is there")
 
 
@@ -31,13 +32,13 @@ def run(options):
 
     run_folder = Run(options.run)
     run_folder.config()
-    run_folder.last_step()
+    checkpoint = run_folder.generator_checkpoint(options.best)
     run_folder.check_export(options.overwrite)
     with startup_lines_dropped():  # LiteRT starts when a file is first run, in the midst of it
-        return _export(run_folder, options)
+        return _export(run_folder, checkpoint, options)
 
 
-def _export(run_folder, options):
+def _export(run_folder, checkpoint, options):
     start_backend()
     import keras
 
@@ -56,7 +57,7 @@ def _export(run_folder, options):
 
     try:
         for line in exporting.export_run(
-            run_folder, options.quantize, options.batch, options.overwrite
+            run_folder, options.quantize, options.batch, options.overwrite, checkpoint
         ):
             print(line, flush=True)
     except OSError as error:  # a full disk, a folder that may not be written

@@ -51,6 +51,15 @@ def cannot_write(where, error):
     return 1 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else 2
 
 
+def add_best(parser):
+    """Adds `--best`, of commands that take a run."""
+    parser.add_argument(
+        "--best",
+        action="store_true",
+        help="of a run that was evaluated while it was trained: its best checkpoint, not the last",
+    )
+
+
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 

@@ -4,7 +4,7 @@ import signal
 import sys
 from pathlib import Path
 
-from keras_sagan.cli.program import LAST_SEED, cannot_write, finite, positive, seed
+from keras_sagan.cli.program import LAST_SEED, add_best, cannot_write, finite, positive, seed
 from keras_sagan.cli.quiet import start_backend
 from keras_sagan.errors import InputError
 
@@ -18,6 +18,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--truncation", type=finite, default=1.0, help="factor of the latents; 1 is as trained"
     )
+    add_best(parser)
     parser.add_argument(
         "--out",
         metavar="FILE.png|DIR",
@@ -49,7 +50,7 @@ def run(options):
         if not 0 <= options.label < num_classes:
             last = num_classes - 1
             raise InputError(f"{given}: the classes of {run_folder.path} are 0 to {last}")
-    run_folder.last_step()
+    checkpoint = run_folder.generator_checkpoint(options.best)
     seeds = range(options.seed, options.seed + options.count)
     labels = None
     if num_classes is not None:
@@ -57,30 +58,28 @@ def run(options):
     start_backend()
     try:
         draw = _sample_sheet if is_sheet else _sample_folder
-        return draw(options, out, run_folder, seeds, labels)
+        return draw(options, out, run_folder, checkpoint, seeds, labels)
     except OSError as error:  # a full disk, a folder that may not be written
         return cannot_write(f"--out {out}", error)
 
 
-def _sample_sheet(options, out, run_folder, seeds, labels):
+def _sample_sheet(options, out, run_folder, checkpoint, seeds, labels):
     from keras_sagan.files.whole_files import replacing
     from keras_sagan.sampling import sample, sheets
 
-    images = sample(run_folder.load_generator(), seeds, labels, options.truncation)
+    images = sample(run_folder.load_generator(checkpoint), seeds, labels, options.truncation)
     with replacing(out) as file:
         sheets.sheet(images, columns=min(options.count, 8)).save(file, format="png")
     print(out)
     return 0
 
 
-def _sample_folder(options, out, run_folder, seeds, labels):
-    from keras_sagan.running.checkpoints import GENERATOR
+def _sample_folder(options, out, run_folder, checkpoint, seeds, labels):
     from keras_sagan.running.stop_request import StopRequest
     from keras_sagan.sampling.folder import SampleFolder
 
-    step = run_folder.whole_step(GENERATOR)  # a training that goes on may reach another one
-    folder = SampleFolder(out, run_folder, step, options.truncation)
-    generator = run_folder.load_generator(step)
+    folder = SampleFolder(out, run_folder, checkpoint, options.truncation)
+    generator = run_folder.load_generator(checkpoint)
     try:
         with StopRequest(signal.SIGINT) as request:
             kept = folder.write(generator, seeds, labels, request.check)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from keras_sagan.cli.program import cannot_write, seed
+from keras_sagan.cli.program import add_best, cannot_write, seed
 from keras_sagan.cli.quiet import start_backend
 from keras_sagan.errors import InputError
 from keras_sagan.evaluating.showing import KINDS
@@ -40,9 +40,7 @@ def add_arguments(parser):
         metavar="Y,X",
         help="pixels whose attention is drawn, by default the middle of each quarter",
     )
-    parser.add_argument(
-        "--best", action="store_true", help="the best checkpoint in place of the last"
-    )
+    add_best(parser)
 
 
 def _location(text):
@@ -56,12 +54,11 @@ def _location(text):
 
 def run(options):
     """Draws the pictures; returns the exit code."""
-    from keras_sagan.running.checkpoints import GENERATOR
     from keras_sagan.running.run_folder import Run
 
     run_folder = Run(options.run)
     run_folder.config()
-    run_folder.last_step()
+    checkpoint = run_folder.generator_checkpoint(options.best)
     out = run_folder.path / "show" if options.out is None else Path(options.out)
     if not out.parent.is_dir():
         raise InputError(f"--out {out}: there is no folder {out.parent}")
@@ -70,10 +67,6 @@ def run(options):
     start_backend()
     from keras_sagan.evaluating.showing import show
 
-    if options.best:
-        checkpoint = run_folder.best_checkpoint()
-    else:
-        checkpoint = run_folder.checkpoint(run_folder.whole_step(GENERATOR))
     given = (options.only, options.seed, options.data, options.extractor, options.locations)
     try:
         for line in show(run_folder, checkpoint, out, *given):

@@ -25,7 +25,7 @@ def of_run(run, samples, seed=0, truncation=1.0, best=False):
     """
     from keras_sagan.sampling import Sampler
 
-    folder = run.best_checkpoint() if best else run.checkpoint(run.whole_step(GENERATOR))
+    folder = run.generator_checkpoint(best)
     generator = run.load_generator(folder=folder)
     sampler = Sampler(generator)
     pictures = pictures_of(sampler.batches, generator.num_classes, samples, seed, truncation)
@@ -73,7 +73,8 @@ def of_folder(path, samples, image_size):
             yield source.read(indices[start : start + _BATCH])
 
     protocol = {"folder": str(Path(path).resolve()), "samples": count, "resize": "middle square"}
-    return Pictures(count, classes, batches, protocol)
+    fewest = classes and int(np.bincount(source.labels[indices], minlength=classes).min())
+    return Pictures(count, classes, batches, protocol, fewest)
 
 
 def _checksum(path):

@@ -28,7 +28,7 @@ from keras_sagan.exporting.tflite import convert_to_tflite
 from keras_sagan.exporting.warmup import write_warmup
 from keras_sagan.models import map_shapes
 from keras_sagan.running import config as config_module
-from keras_sagan.running.checkpoints import GENERATOR
+from keras_sagan.running.checkpoints import GENERATOR, step_of
 from keras_sagan.running.devices import processor_name
 from keras_sagan.sampling import sheets
 from keras_sagan.sampling.sampler import to_uint8
@@ -39,7 +39,7 @@ _SMALLEST_FIRST = ("dynamic_int8", "int8", "float16", "float32")
 _PACKAGES = ("ai-edge-litert", "ai-edge-quantizer")
 
 
-def export_run(run, precisions=PRECISIONS, batch_size=1, overwrite=False):
+def export_run(run, precisions=PRECISIONS, batch_size=1, overwrite=False, checkpoint=None):
     """Writes the `export/` of a run.
 
     saved_model/1/             for TensorFlow Serving, with warm-up requests
@@ -57,6 +57,7 @@ def export_run(run, precisions=PRECISIONS, batch_size=1, overwrite=False):
         batch_size: Of the TF Lite files.
         overwrite: Whether an export that is there is replaced, once all of the new one is
             written.
+        checkpoint: The folder of the checkpoint; None is the last one that is whole.
 
     Yields:
         Lines that say what is going on.
@@ -67,14 +68,14 @@ def export_run(run, precisions=PRECISIONS, batch_size=1, overwrite=False):
         ArithmeticError: The float32 file does not give what the Keras model gives.
     """
     with run.exporting(overwrite) as folder:
-        yield from _write(run, folder, precisions, batch_size)
+        checkpoint = run.generator_checkpoint() if checkpoint is None else checkpoint
+        yield from _write(run, checkpoint, folder, precisions, batch_size)
     yield f"written: {run.export}"
 
 
-def _write(run, folder, precisions, batch_size):
-    step = run.whole_step(GENERATOR)  # a training that goes on may reach another one meanwhile
-    generator = run.load_generator(step)
-    weights_sha256 = _sha256(run.checkpoint(step) / GENERATOR)
+def _write(run, checkpoint, folder, precisions, batch_size):
+    generator = run.load_generator(checkpoint)
+    weights_sha256 = _sha256(checkpoint / GENERATOR)
     labels, about = run.class_names(), _description(generator)
     if labels is not None:
         (folder / LABELS_FILE).write_text(labels_text(labels), "utf-8", newline="\n")
@@ -120,7 +121,7 @@ def _write(run, folder, precisions, batch_size):
         folder / "manifest.json",
         {
             "config": config_module.flat(run.config()),
-            "step": step,
+            "step": step_of(checkpoint),
             "weights_sha256": weights_sha256,
             "versions": {
                 "keras-sagan": keras_sagan.__version__,

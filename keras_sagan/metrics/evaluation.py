@@ -81,12 +81,14 @@ class Pictures:
         num_classes: How many classes they have, or None.
         batches: Function that yields (images uint8 (n, size, size, 3), labels (n,) or None).
         protocol: What they are, as a dictionary.
+        fewest: How many there are of the smallest class; None is as many as of the others.
     """
 
     count: int
     num_classes: int | None
     batches: object
     protocol: dict = field(default_factory=dict)
+    fewest: int | None = None
 
 
 def pictures_of(draw, num_classes, samples, seed=0, truncation=1.0, batch_size=64):
@@ -127,11 +129,7 @@ def evaluate(pictures, extractor, reference=None, names=None):
     Raises:
         InputError: A metric that cannot be had, by its name; or features that are not finite.
     """
-    missing = {name: _missing(name, pictures, extractor, reference) for name in METRICS}
-    for name in names or ():
-        if missing[name]:
-            raise InputError(f"--metrics {name} {missing[name]}")
-    names = names or [name for name, why in missing.items() if not why]
+    names = available(pictures, extractor, reference, names)
     judges = {name: METRICS[name].make(pictures, reference) for name in names}
     done, progress = 0, Progress("pictures", pictures.count)
     for images, labels in pictures.batches():
@@ -155,13 +153,36 @@ def evaluate(pictures, extractor, reference=None, names=None):
     return {"metrics": figures, "protocol": protocol}
 
 
+def available(pictures, extractor, reference, names=None):
+    """Returns the names of the metrics that can be had, or those given.
+
+    Args:
+        pictures: As for `evaluate`, and so are the others.
+        extractor: Likewise.
+        reference: Likewise.
+        names: Names that must be among them, or None.
+
+    Raises:
+        InputError: One of them cannot be had.
+    """
+    missing = {name: _missing(name, pictures, extractor, reference) for name in METRICS}
+    for name in names or ():
+        if missing[name]:
+            raise InputError(f"metric {name} {missing[name]}")
+    return names or [name for name, why in missing.items() if not why]
+
+
 def _missing(name, pictures, extractor, reference):
     """Why a metric cannot be had, or None."""
     metric = METRICS[name]
     by_class = name == "intra_fid"
-    least = metric.least * (pictures.num_classes or 1 if by_class else 1)
-    if pictures.count < least:
-        return f"needs at least {least} pictures, and there are {pictures.count}"
+    if pictures.count < metric.least:
+        return f"needs at least {metric.least} pictures, and there are {pictures.count}"
+    if by_class and pictures.num_classes:
+        fewest = pictures.fewest
+        fewest = pictures.count // pictures.num_classes if fewest is None else fewest
+        if fewest < metric.least:
+            return f"needs at least {metric.least} pictures of each class, and one has {fewest}"
     if "logits" in metric.takes:
         if getattr(extractor, "has_logits", True) is False:
             return f"needs an extractor with classes, which {extractor.name} is not"

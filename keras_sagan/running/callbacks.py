@@ -31,13 +31,14 @@ class HistoryFiles(keras.callbacks.Callback):
     own writer of files writes in a thread, which a full disk ends.)
 
     Args:
-        csv_file: The CSV file. Rows that it has are kept.
+        csv_file: The CSV file. Rows that it has are kept, and so are its columns.
         log_dir: Folder of the TensorBoard events.
     """
 
     def __init__(self, csv_file, log_dir):
         super().__init__()
         self._csv_file = Path(csv_file)
+        self._columns = None
         # TensorBoard looks for this name; the rest tells the files of a run apart.
         name = f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}.{os.getpid()}"
         self._events_file = Path(log_dir) / name
@@ -49,17 +50,35 @@ class HistoryFiles(keras.callbacks.Callback):
         # Figures that are not of this epoch are None: their place stays empty.
         values = {name: None if logs[name] is None else float(logs[name]) for name in names}
         logs = {"step": logs["step"], **values}
+        if self._columns is None:
+            self._columns = self._with_columns_of(logs)
         rows = io.StringIO(newline="")
-        writer = csv.DictWriter(rows, logs)
-        if not self._csv_file.exists() or not self._csv_file.stat().st_size:
-            writer.writeheader()
-        writer.writerow(logs)
+        csv.DictWriter(rows, self._columns).writerow(logs)
         append(self._csv_file, rows.getvalue().encode())
         self._add_events(
             Event(wall_time=time.time(), step=logs["step"], summary=scalar_pb(name, value))
             for name, value in logs.items()
             if value is not None
         )
+
+    def _with_columns_of(self, logs):
+        """Gives the file a column for each of the logs; returns all that it has."""
+        columns, rows = [], []
+        if self._csv_file.exists():
+            with self._csv_file.open(encoding="utf-8", newline="") as file:
+                reader = csv.DictReader(file)
+                columns, rows = list(reader.fieldnames or ()), list(reader)
+        missing = [name for name in logs if name not in columns]
+        if missing:
+            columns += missing
+            with (
+                replacing(self._csv_file) as partial,
+                partial.open("w", encoding="utf-8", newline="") as file,
+            ):
+                writer = csv.DictWriter(file, columns)
+                writer.writeheader()
+                writer.writerows(rows)
+        return columns
 
     def _add_events(self, events):
         records = io.BytesIO()

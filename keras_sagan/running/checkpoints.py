@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import os
 import shutil
 import zipfile
@@ -15,21 +16,41 @@ GENERATOR = "generator.keras"  # the averaged generator
 # Beside the generator in a checkpoint that was imported, where there are no weights.
 DISCRIMINATOR = "discriminator.keras"
 TRAINED_GENERATOR = "trained_generator.keras"  # which the generator is the average of
+_BEST = "best.json"  # of the best checkpoint: by which figure
 _SUMS = "SHA256SUMS"  # as of sha256sum, which can check them too: sha256sum -c SHA256SUMS
 
 
-def write(gan, folder):
+def write(gan, folder, best=None):
     """Writes a checkpoint of a GAN into a folder, whole or not at all.
+
+    Args:
+        gan: The GAN.
+        folder: The folder.
+        best: Of the best checkpoint, a dictionary in JSON's types of what it is best by.
 
     Raises:
         OSError: It cannot be written, such as on a full disk. What there was before is kept.
     """
-    _write_files({WEIGHTS: gan.save_weights, GENERATOR: gan.sampler.save}, folder)
+    saves = {WEIGHTS: gan.save_weights, GENERATOR: gan.sampler.save}
+    if best is not None:
+        saves[_BEST] = lambda file: file.write(json.dumps(best).encode())
+    _write_files(saves, folder)
+
+
+def best_by(folder):
+    """Returns the dictionary that the best checkpoint was written with; None if it is lost."""
+    path = folder / _BEST
+    return json.loads(path.read_text("utf-8")) if is_whole(path) else None
 
 
 def write_models(models, folder):
     """Writes a checkpoint of models by the names of their files, likewise: an imported one."""
     _write_files({name: model.save for name, model in models.items()}, folder)
+
+
+def step_of(folder):
+    """Returns the step of a checkpoint, by the name of its folder."""
+    return int(folder.name.removeprefix("best-"))
 
 
 def is_imported(folder):
@@ -60,7 +81,7 @@ def load_models(gan, folder):
     gan.generator.set_weights(weights(TRAINED_GENERATOR) if trained else averaged)
     if (folder / DISCRIMINATOR).exists():
         gan.discriminator.set_weights(weights(DISCRIMINATOR))
-    gan.step = int(folder.name)
+    gan.step = step_of(folder)
 
 
 def load_model(path):

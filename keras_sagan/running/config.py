@@ -146,6 +146,10 @@ CHANGEABLE = (
     "samples.columns",
     "checkpoints.every",
     "checkpoints.keep",
+    "evaluate.every_steps",
+    "evaluate.metrics",
+    "evaluate.samples",
+    "evaluate.extractor",
 )
 
 

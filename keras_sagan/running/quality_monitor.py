@@ -1,12 +1,11 @@
 """Figures of the averaged generator while it trains."""
 
-import csv
 import sys
 import time
 
 import keras
 
-from keras_sagan.metrics.evaluation import METRICS, evaluate, pictures_of
+from keras_sagan.metrics.evaluation import METRICS, available, evaluate, pictures_of
 
 _MOST = 0.1  # share of the time that evaluation may take without a word
 # Figures of which larger is better; of all others smaller is.
@@ -23,8 +22,10 @@ class QualityMonitor(keras.callbacks.Callback):
         metrics: Names in `keras_sagan.metrics.evaluation.METRICS`. By the first figure of the
             first one, checkpoints are compared.
         samples: Pictures that are drawn, always of the same seeds.
-        save_best: Called without arguments when a figure is the best so far; or None.
-        best: The best figure of earlier parts of the run, or None.
+        save_best: Called when a figure is the best so far, with a dictionary of "figure", its
+            "value", and by what it was judged; or None.
+        best: The last of these dictionaries of earlier parts of the run, or None. Figures that
+            were judged otherwise are not compared with it.
     """
 
     def __init__(
@@ -37,12 +38,20 @@ class QualityMonitor(keras.callbacks.Callback):
         self._metrics = list(metrics)
         self._samples = samples
         self._save_best = save_best
-        self._best = best
+        self._judged = {
+            "figure": figures_of(metrics)[0],
+            "samples": samples,
+            "extractor": extractor.checksum,
+        }
+        is_comparable = best is not None and self._judged.items() <= best.items()
+        self._best = best["value"] if is_comparable else None
         self._figures = dict.fromkeys(figures_of(metrics))
         self._evaluating = 0.0
         self._has_warned = False
 
     def on_train_begin(self, logs=None):
+        # What cannot be had is said before hours of training.
+        available(self._pictures(), self._extractor, self._reference, self._metrics)
         self._step = self.model.step
         self._start = time.monotonic()
 
@@ -59,12 +68,10 @@ class QualityMonitor(keras.callbacks.Callback):
 
     def _evaluate(self):
         start = time.monotonic()
-        classes = self.model.generator.num_classes if self.model.conditional else None
-        pictures = pictures_of(self._draw, classes, self._samples)
-        result = evaluate(pictures, self._extractor, self._reference, self._metrics)
+        result = evaluate(self._pictures(), self._extractor, self._reference, self._metrics)
         for name, figure in result["metrics"].items():
             self._figures[name] = figure["value"] if isinstance(figure, dict) else figure
-        name = next(iter(result["metrics"]))
+        name = self._judged["figure"]
         figure = self._figures[name]
         better = self._best is None or (
             figure > self._best if name in _RISING else figure < self._best
@@ -72,7 +79,7 @@ class QualityMonitor(keras.callbacks.Callback):
         if better:
             self._best = figure
             if self._save_best is not None:
-                self._save_best()
+                self._save_best({**self._judged, "value": figure})
         now = time.monotonic()
         self._evaluating += now - start
         share = self._evaluating / (now - self._start)
@@ -83,19 +90,12 @@ class QualityMonitor(keras.callbacks.Callback):
                 file=sys.stderr,
             )
 
+    def _pictures(self):
+        classes = self.model.generator.num_classes if self.model.conditional else None
+        return pictures_of(self._draw, classes, self._samples)
+
     def _draw(self, seeds, labels, truncation):
         return self.model.sample_batches(seeds, labels, truncation)
-
-
-def best_of(figure, history):
-    """Returns the best figure of a name in a `history.csv`, or None."""
-    if not history.exists():
-        return None
-    with history.open(encoding="utf-8", newline="") as file:
-        values = [float(row[figure]) for row in csv.DictReader(file) if row.get(figure)]
-    if not values:
-        return None
-    return max(values) if figure in _RISING else min(values)
 
 
 def figures_of(metrics):

@@ -1,10 +1,10 @@
 """The run folder: the only state of a training run.
 
 config.yaml             the config, as resolved
-checkpoints/best-.../   likewise, the best by evaluate.metrics
 checkpoints/00001000/   gan.weights.h5 (everything training needs), generator.keras (averaged), and
                         their checksums, SHA256SUMS. Of an imported run, instead of the weights:
                         discriminator.keras and trained_generator.keras, if there were such
+checkpoints/best-.../   likewise, the best by evaluate.metrics, and by how much: best.json
 samples/                sheets of pictures
 attention/              what the generator's attention looks at
 logs/                   TensorBoard events and history.csv
@@ -206,14 +206,24 @@ class Run:
         """Returns the folder of a checkpoint."""
         return self.checkpoints / f"{step:08d}"
 
-    def save_best_checkpoint(self, gan):
-        """Writes a checkpoint of a GAN in the place of the best one so far."""
+    def save_best_checkpoint(self, gan, best):
+        """Writes a checkpoint of a GAN in the place of the best one so far.
+
+        Args:
+            gan: The GAN.
+            best: A dictionary in JSON's types of what it is best by.
+        """
         old = [*self.checkpoints.glob("best-*")]
         folder = self.checkpoints / f"best-{gan.step:08d}"
-        checkpoints.write(gan, folder)
+        checkpoints.write(gan, folder, best)
         for each in old:
             if each != folder:
                 shutil.rmtree(each)
+
+    def best_by(self):
+        """Returns what the best checkpoint was saved with, or None."""
+        found = sorted(self.checkpoints.glob("best-*"))
+        return checkpoints.best_by(found[-1]) if found else None
 
     def best_checkpoint(self):
         """Returns the folder of the best checkpoint.
@@ -225,6 +235,22 @@ class Run:
         if not found:
             raise InputError(f"{self.path} has no best checkpoint: train with evaluate.every_steps")
         return found[-1]
+
+    def generator_checkpoint(self, best=False):
+        """Returns the folder of the checkpoint to draw with.
+
+        Args:
+            best: Whether that is the best one; else it is the last whose generator is whole.
+
+        Raises:
+            InputError: There is none, or it is damaged.
+        """
+        if not best:
+            return self.checkpoint(self.whole_step(checkpoints.GENERATOR))
+        path = self.best_checkpoint() / checkpoints.GENERATOR
+        if not checkpoints.is_whole(path):
+            raise InputError(f"{path} is missing or damaged")
+        return path.parent
 
     def save_checkpoint(self, gan, keep):
         """Writes a checkpoint of a GAN, whole or not at all, and deletes all but the last few."""
@@ -263,12 +289,11 @@ class Run:
                 self.checkpoint(later).rename(aside)
         return step
 
-    def load_generator(self, step=None, folder=None):
-        """Loads the averaged generator of a checkpoint, the last whole one unless told.
+    def load_generator(self, folder=None):
+        """Loads the averaged generator of a checkpoint.
 
         Args:
-            step: Of the checkpoint.
-            folder: Or its folder.
+            folder: That of the checkpoint; None is the last one that is whole.
 
         Returns:
             A `keras.Model`.
@@ -277,9 +302,7 @@ class Run:
             InputError: The folder holds no run, or no checkpoint, or one that is damaged.
         """
         self.config()
-        if folder is None:
-            step = self.whole_step(checkpoints.GENERATOR) if step is None else step
-            folder = self.checkpoint(step)
+        folder = self.generator_checkpoint() if folder is None else folder
         return checkpoints.load_model(folder / checkpoints.GENERATOR)
 
     def truncate_history(self, step):

@@ -73,6 +73,12 @@ def train(config, run_dir, resume=False, strategy="auto"):
             f"evaluate.held_out is {config.evaluate.held_out}, more than half of the "
             f"{len(source)} images"
         )
+    every = config.evaluate.every_steps
+    if every is not None and every < config.train.log_every:
+        raise InputError(
+            f"evaluate.every_steps is {every}, and train.log_every {config.train.log_every}: a row "
+            "of history.csv has room for one evaluation, so make train.log_every at most as large"
+        )
     if resume:
         data_record.check_same(run, source, config.data.folder or config.data.name)
     config = with_classes_of(source, config)
@@ -208,7 +214,6 @@ def _monitor(gan, source, config, run):
 
     identity = real_pictures.identity_of(source, config)
     extractor = real_pictures.choose_extractor(settings.extractor, source, identity)
-    first = quality_monitor.figures_of(settings.metrics)[0]
     return [
         quality_monitor.QualityMonitor(
             extractor,
@@ -216,8 +221,8 @@ def _monitor(gan, source, config, run):
             settings.every_steps,
             settings.metrics,
             settings.samples,
-            save_best=lambda: run.save_best_checkpoint(gan),
-            best=quality_monitor.best_of(first, run.history),
+            save_best=lambda best: run.save_best_checkpoint(gan, best),
+            best=run.best_by(),
         )
     ]
 

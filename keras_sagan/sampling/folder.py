@@ -26,20 +26,20 @@ class SampleFolder:
     Args:
         path: The folder, which need not exist yet.
         run: The `Run` that the generator is of.
-        step: Of its checkpoint.
+        checkpoint: The folder of its checkpoint.
         truncation: Factor of the latents.
 
     Raises:
         InputError: A folder that holds anything but pictures of that generator and truncation.
     """
 
-    def __init__(self, path, run, step, truncation):
+    def __init__(self, path, run, checkpoint, truncation):
         self.path = Path(path)
-        with (run.checkpoint(step) / "generator.keras").open("rb") as file:
+        with (checkpoint / "generator.keras").open("rb") as file:
             checksum = hashlib.file_digest(file, "sha256").hexdigest()
         self._record = {
             "run": str(run.path.resolve()),
-            "step": step,
+            "checkpoint": checkpoint.name,
             "truncation": truncation,
             "generator_sha256": checksum,
         }
@@ -57,10 +57,11 @@ class SampleFolder:
         try:
             old = json.loads(file.read_text(encoding="utf-8"))
             same = all(old[key] == self._record[key] for key in ("generator_sha256", "truncation"))
-            about = f"{old['run']} at step {old['step']} with truncation {old['truncation']}"
+            about = f"{old['run']} with truncation {old['truncation']}"
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{file} is damaged: name another folder") from error
         if not same:
+            about = f"{about}, checkpoint {old.get('checkpoint', old.get('step'))}"
             raise InputError(f"--out {self.path} has pictures of {about}: name another folder")
 
     def write(self, generator, seeds, labels, before_each=lambda: None):

@@ -173,7 +173,7 @@ def _mistakes(folder, tmp_path):
         ),
         "statistics": (
             (folder, "--reference", reference, "--metrics", "kid", *few),
-            "--metrics kid needs the features of real pictures one by one: give --data DIR",
+            "metric kid needs the features of real pictures one by one: give --data DIR",
         ),
         "sweep": (
             (folder, "--reference", reference, "--sweep-truncation", *few),
@@ -182,7 +182,7 @@ def _mistakes(folder, tmp_path):
         "size": ((pictures, "--image-size", 64, *drawings), "32x32, and these are 64x64"),
         "no classes": (
             (folder, "--extractor", tmp_path / "small.keras", "--metrics", "inception_score"),
-            "--metrics inception_score needs an extractor with classes, which small.keras is not",
+            "metric inception_score needs an extractor with classes, which small.keras is not",
         ),
         "no extractor": ((folder, "--extractor", "vgg"), "there is no extractor 'vgg'"),
         "no data": ((folder, "--data", tmp_path / "none"), "none"),

@@ -85,6 +85,7 @@ def test_some_of_a_folder_are_of_all_classes(folder):
     assert judged.count == len(found) == 6
     assert np.bincount(labels).tolist() == [2, 2, 2]
     assert len({image.tobytes() for image in found}) == 6
+    assert judged.fewest == 2 and pictures.of_folder(folder[0], 4, 8).fewest == 1
 
 
 def test_pictures_of_a_folder_without_classes(folder):
@@ -92,7 +93,7 @@ def test_pictures_of_a_folder_without_classes(folder):
     judged = pictures.of_folder(path / "b", 1000, 8)
     found, labels = gathered(judged)
     np.testing.assert_array_equal(found, images[6:12])
-    assert labels is judged.num_classes is None
+    assert labels is judged.num_classes is judged.fewest is None
 
 
 def test_one_picture_is_not_enough(tmp_path):

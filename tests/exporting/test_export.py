@@ -153,6 +153,7 @@ def test_the_manifest_holds(exported):
         assert list(sizes.values()) == [{k: said[k] for k in ("queries", "keys")} for said in maps]
 
 
+@pytest.mark.slow
 def test_another_export_is_replaced_only_if_told(run_copy):
     before = contents(run_copy.export)
     process = run_here("-m", "export", run_copy.path, "--quantize", "float32")
@@ -245,7 +246,16 @@ def test_the_last_whole_checkpoint_is_exported(run_copy):
     assert process.stderr.splitlines()[0] == (
         f"warning: {path}: missing or damaged; the checkpoint of step 3 is used"
     )
-    assert json.loads((run_copy.export / "manifest.json").read_text())["step"] == 3
+    manifest = json.loads((run_copy.export / "manifest.json").read_text())
+    assert manifest["step"] == 3
+    run_copy.checkpoint(3).rename(run_copy.checkpoints / "best-00000003")
+    command = ("-m", "export", run_copy.path, "--overwrite", "--quantize", "float32", "--best")
+    process = run_here(*command)
+    assert process.returncode == 0, process.stderr
+    best = json.loads((run_copy.export / "manifest.json").read_text())
+    assert {key: best[key] for key in ("step", "weights_sha256")} == {
+        key: manifest[key] for key in ("step", "weights_sha256")
+    }
 
 
 def test_a_run_without_checkpoint_is_named(run_copy, tmp_path):

@@ -85,6 +85,7 @@ def test_every_precision_is_true_to_keras(generator, precision):
         assert difference.max() <= most and (difference == 0).mean() >= equal
 
 
+@pytest.mark.slow
 def test_generate_alone_is_the_smallest_file():
     generator = trained("dcgan")
     whole, _ = convert_to_tflite(generator, "dynamic_int8")
@@ -206,6 +207,7 @@ def test_every_configuration_converts(path):
     assert {"WHILE", "TRANSPOSE_CONV"}.isdisjoint(operations)
 
 
+@pytest.mark.slow
 def test_float16_weights_have_float16_biases():
     """XNNPACK in LiteRT 1.1 to 1.3 takes them for that, whatever they are."""
     tree = flatbuffer.read(convert_to_tflite(trained("dcgan"), "float16")[0])
@@ -223,6 +225,7 @@ def test_float16_weights_have_float16_biases():
     assert drawing == 3  # all signatures but `latents`
 
 
+@pytest.mark.slow
 def test_dense_layers_of_dynamic_int8_have_one_step():
     """TensorFlow Lite 2.15 and older takes steps of channels for one: 23 dB, without an error."""
     tree = flatbuffer.read(convert_to_tflite(trained("resnet"), "dynamic_int8")[0])

@@ -116,6 +116,7 @@ def test_without_a_discriminator_it_begins_anew(imported):
     assert run.config().train.steps == importer._STEPS
 
 
+@pytest.mark.slow
 def test_it_trains_on_from_there(imported, pictures):
     run = imported(networks(500, averaged=True, train={"steps": 1000, "batch_size": 64}))
     arguments = ["train.py", "--run-dir", run.path, "--resume"]

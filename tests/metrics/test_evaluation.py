@@ -120,10 +120,19 @@ def test_few_pictures_are_judged_by_what_suits_them(real):
     assert set(evaluation.evaluate(pictures(3), Projection(), real[0])["metrics"]) == expected
 
 
+def test_a_class_of_one_picture_has_no_distance_and_takes_none_from_the_others(real):
+    judged = pictures()
+    judged.fewest = 1
+    assert "fid" in evaluation.evaluate(judged, Projection(), real[0])["metrics"]
+    expected = "^metric intra_fid needs at least 2 pictures of each class, and one has 1$"
+    with pytest.raises(InputError, match=expected):
+        evaluation.evaluate(judged, Projection(), real[0], ["intra_fid"])
+
+
 @pytest.mark.parametrize("name", ["kid", "precision_recall", "density_coverage"])
 def test_statistics_alone_are_not_enough_for_other_metrics(known, name):
     extractor = Projection()
-    with pytest.raises(InputError, match=f"^--metrics {name} needs the features.*--data DIR$"):
+    with pytest.raises(InputError, match=f"^metric {name} needs the features.*--data DIR$"):
         evaluation.evaluate(pictures(), extractor, known, [name])
     assert extractor.calls == 0  # it is said at once
 
@@ -137,12 +146,12 @@ def test_statistics_alone_are_not_enough_for_other_metrics(known, name):
     ],
 )
 def test_a_metric_that_cannot_be_had_says_why(name, num_classes, reason):
-    with pytest.raises(InputError, match=f"^--metrics {name} {reason}[^\n]*$"):
+    with pytest.raises(InputError, match=f"^metric {name} {reason}[^\n]*$"):
         evaluation.evaluate(pictures(num_classes=num_classes), Projection(), None, [name])
 
 
 def test_classes_of_others_have_no_distance_within_them(real):
-    with pytest.raises(InputError, match="^--metrics intra_fid needs the same classes"):
+    with pytest.raises(InputError, match="^metric intra_fid needs the same classes"):
         evaluation.evaluate(pictures(num_classes=3), Projection(), real[0], ["intra_fid"])
 
 

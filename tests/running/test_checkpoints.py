@@ -115,16 +115,35 @@ def test_pictures_are_of_the_last_whole_generator(run_copy, tmp_path):
     path = run_copy.checkpoint(6) / GENERATOR
     damage(path)
     with pytest.raises(InputError, match="generator.keras is missing or damaged"):
-        run_copy.load_generator(step=6)
+        run_copy.load_generator(run_copy.checkpoint(6))
     warning = f"warning: {path}: missing or damaged; the checkpoint of step 3 is used\n"
     for out in ("x.png", "folder"):
         process = run_here(*SAMPLE, run_copy.path, "--count", 2, "--out", tmp_path / out)
         assert (process.returncode, process.stderr) == (0, warning)
-    expected = sample(run_copy.load_generator(step=3), [0, 1])
+    expected = sample(run_copy.load_generator(run_copy.checkpoint(3)), [0, 1])
     with Image.open(tmp_path / "x.png") as image:
         np.testing.assert_array_equal(np.asarray(image), np.asarray(sheet(expected, 2)))
     with Image.open(tmp_path / "folder" / "seed0000000001_label1.png") as image:
         np.testing.assert_array_equal(np.asarray(image), expected[1])
+
+
+def test_pictures_of_the_best_checkpoint(run_copy, tmp_path):
+    out = tmp_path / "x.png"
+    for command in ((*SAMPLE, run_copy.path, "--out", out), ("-m", "export", run_copy.path)):
+        process = run_here(*command, "--best")
+        assert process.returncode == 2
+        assert f"{run_copy.path} has no best checkpoint: " in process.stderr.splitlines()[-1]
+    best = run_copy.checkpoints / "best-00000003"
+    run_copy.checkpoint(3).rename(best)
+    process = run_here(*SAMPLE, run_copy.path, "--best", "--count", 2, "--out", out)
+    assert process.returncode == 0, process.stderr
+    with Image.open(out) as image:
+        expected = sheet(sample(run_copy.load_generator(best), [0, 1]), 2)
+        np.testing.assert_array_equal(np.asarray(image), np.asarray(expected))
+    damage(best / GENERATOR)
+    process = run_here(*SAMPLE, run_copy.path, "--best", "--out", out)
+    assert process.returncode == 2
+    assert process.stderr.splitlines()[-1] == f"error: {best / GENERATOR} is missing or damaged"
 
 
 def test_without_a_whole_checkpoint_nothing_starts(run_copy, tmp_path):

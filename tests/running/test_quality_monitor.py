@@ -1,6 +1,7 @@
 """Figures while training: of a model that only draws, and of runs."""
 
-import csv
+import hashlib
+import json
 import shutil
 import types
 
@@ -16,7 +17,7 @@ from keras_sagan.metrics import frechet_distance
 from keras_sagan.metrics.features import reference
 from keras_sagan.metrics.frechet import KnownStatistics
 from keras_sagan.running import quality_monitor
-from keras_sagan.running.quality_monitor import QualityMonitor, best_of, figures_of
+from keras_sagan.running.quality_monitor import QualityMonitor, figures_of
 from keras_sagan.running.run_folder import Run
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* needs at least")  # more pictures than here
@@ -82,6 +83,12 @@ def test_figures_reach_the_logs_once_an_evaluation(real):
     assert model.seeds == [list(range(100))] * 2  # always the same
 
 
+def test_a_metric_that_cannot_be_had_is_named_before_the_first_step(real):
+    monitor = QualityMonitor(Projection(), real, every=1, metrics=("fid", "intra_fid"))
+    with pytest.raises(InputError, match="^metric intra_fid needs the same classes"):
+        follow(monitor, Drawing([0, 30]), 1)
+
+
 def test_an_epoch_of_several_steps_has_its_figures(real):
     model = Drawing([0, 90, 60, 30, 60, 90, 30])
     logs = follow(QualityMonitor(Projection(), real, 4, samples=100), model, 6, epoch=2)
@@ -95,7 +102,7 @@ def test_what_is_best_is_saved(real, metrics, saved):
     model = Drawing([0, 90, 120, 30, 60])
     steps = []
     monitor = QualityMonitor(
-        Projection(), real, 1, metrics, 100, save_best=lambda: steps.append(model.step)
+        Projection(), real, 1, metrics, 100, save_best=lambda _: steps.append(model.step)
     )
     logs = follow(monitor, model, 4)
     figures = [each[figures_of(metrics)[0]] for each in logs]
@@ -103,18 +110,36 @@ def test_what_is_best_is_saved(real, metrics, saved):
     assert (figures[2] < figures[0]) == (metrics[0] == "fid")
 
 
-def test_a_run_that_goes_on_knows_its_best(real):
-    first = follow(QualityMonitor(Projection(), real, 1, samples=100), Drawing([0, 30]), 1)
+@pytest.mark.parametrize(
+    ("judged", "saved"),
+    [
+        ({}, [3]),
+        ({"samples": 90}, [2, 3]),
+        ({"figure": "kid"}, [2, 3]),
+        ({"extractor": ""}, [2, 3]),
+    ],
+)
+def test_a_run_that_goes_on_knows_its_best_by_the_same_figure(real, judged, saved):
+    best = []
+    first = QualityMonitor(Projection(), real, 1, samples=100, save_best=best.append)
+    logs = follow(first, Drawing([0, 30]), 1)
+    expected = {
+        "figure": "fid",
+        "samples": 100,
+        "extractor": Projection().checksum,
+        "value": logs[0]["fid"],
+    }
+    assert best == [expected]
     model = Drawing([0, 30, 60, 29], step=1)
     steps = []
     monitor = QualityMonitor(
         *(Projection(), real, 1),
         samples=100,
-        save_best=lambda: steps.append(model.step),
-        best=first[0]["fid"],
+        save_best=lambda _: steps.append(model.step),
+        best={**expected, **judged},
     )
     follow(monitor, model, 2)
-    assert steps == [3]
+    assert steps == saved
 
 
 @pytest.mark.parametrize("seconds", [100, 1000])
@@ -136,19 +161,6 @@ def test_a_word_on_evaluation_that_takes_long(real, monkeypatch, capsys, seconds
     # 30 seconds of 130, or of 1030.
     expected = "\nevaluation takes 23% of the time: do it less often, or of less\n"
     assert capsys.readouterr().err == (expected if seconds == 100 else "")  # once
-
-
-def test_the_best_figure_of_a_history(tmp_path):
-    history = tmp_path / "history.csv"
-    assert best_of("fid", history) is None
-    with history.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["step", "fid", "precision"])
-        writer.writeheader()
-        for step, fid, precision in ((1, "", ""), (2, 30.5, 0.25), (3, 9.5, 0.75), (4, 80, 0.5)):
-            writer.writerow({"step": step, "fid": fid, "precision": precision})
-    assert best_of("fid", history) == 9.5
-    assert best_of("precision", history) == 0.75
-    assert best_of("kid", history) is None
 
 
 def test_names_of_figures():
@@ -230,11 +242,14 @@ def test_a_best_checkpoint_replaces_the_one_before(tmp_path):
         run.best_checkpoint()
     for step in (4, 8, 8, 6):
         Saved.step = step
-        run.save_best_checkpoint(Saved())
+        run.save_best_checkpoint(Saved(), {"value": step})
+        assert run.best_by() == {"value": step}
         saved.append([path.name for path in run.checkpoints.iterdir()])
         assert (run.best_checkpoint() / "generator.keras").read_bytes() == b"%d" % step
     assert saved == [[f"best-{step:08d}"] for step in (4, 8, 8, 6)]
     assert run.checkpoint_steps() == []
+    (run.best_checkpoint() / "best.json").write_text('{"value": 1}')  # not as it was written
+    assert run.best_by() is None
 
 
 @pytest.mark.slow
@@ -243,17 +258,31 @@ def test_a_resumed_run_replaces_its_best_by_a_better_one_alone(monitored, tmp_pa
     monkeypatch.setattr(paired_shapes, "PairedShapes", FewShapes)
     folder = tmp_path / "run"
     shutil.copytree(monitored[0], folder)
-    best = Run(folder).best_checkpoint()
-    history = folder / "logs" / "history.csv"
-    found = rows(folder)
-    with history.open("w", newline="") as file:
-        writer = csv.DictWriter(file, found[0])
-        writer.writeheader()
-        for row in found:
-            writer.writerow({**row, "fid": row["fid"] and 1e-3})  # which nothing reaches
-    process = run_here("train.py", "--run-dir", folder, "--resume", "--set", "train.steps=6")
+    run = Run(folder)
+    best = run.best_checkpoint()
+    # One that nothing reaches.
+    (best / "best.json").write_text(json.dumps({**run.best_by(), "value": 1e-3}))
+    with (best / "SHA256SUMS").open("a") as file:
+        file.write(f"{hashlib.sha256((best / 'best.json').read_bytes()).hexdigest()}  best.json\n")
+    resume = ("train.py", "--run-dir", folder, "--resume", "--set")
+    process = run_here(*resume, "train.steps=6")
     assert process.returncode == 0, process.stderr
-    assert rows(folder)[-1]["fid"] and Run(folder).best_checkpoint() == best
+    assert rows(folder)[-1]["fid"] and run.best_checkpoint() == best
+    # Other metrics get columns beside the old ones, and a best checkpoint of their own.
+    process = run_here(*resume, "train.steps=8", "evaluate.metrics=[precision_recall]")
+    assert process.returncode == 0, process.stderr
+    assert run.best_by()["figure"] == "precision"
+    assert [bool(row["fid"]) for row in rows(folder)] == [i in (1, 3, 5) for i in range(8)]
+    assert [bool(row["recall"]) for row in rows(folder)] == [i == 7 for i in range(8)]
+
+
+def test_more_than_one_evaluation_a_row(tmp_path):
+    process = run_here(
+        *train_arguments(tmp_path / "run", "evaluate.every_steps=2", "train.log_every=3")
+    )
+    assert process.returncode == 2 and not (tmp_path / "run").exists()
+    line = process.stderr.splitlines()[-1]
+    assert "evaluate.every_steps is 2, and train.log_every 3: " in line
 
 
 def test_more_held_out_than_there_is_to_learn_from(tmp_path, monkeypatch):

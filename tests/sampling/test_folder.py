@@ -65,7 +65,7 @@ def test_a_folder_gets_a_file_a_picture_and_goes_on_where_it_was(run_folder, tmp
     assert len(list(out.glob("*.png"))) == 5
 
     other = run_here(*COMMAND, folder, "--truncation", 0.5, "--out", out)
-    check_refused(other, f"--out {out}", "step 1", "truncation 1.0", "another folder")
+    check_refused(other, f"--out {out}", "checkpoint 00000001", "truncation 1.0", "another folder")
     (out / "sample.json").write_text("{")
     check_refused(run_here(*COMMAND, folder, "--out", out), "sample.json is damaged")
 

@@ -18,8 +18,8 @@ def extractor(name, *data):
     Args:
         name: "inception" (weights are downloaded once), "inception:PATH" (weights of a file),
             "keras:NAME" (a network of `keras.applications`), the path of a `.keras` file,
-            "paired_shapes" (a small classifier that comes with the package), or "classifier"
-            (one that is trained on the data, and kept).
+            "paired_shapes" and "cifar10_jpeg" (small classifiers that come with the package), or
+            "classifier" (one that is trained on the data, and kept).
         data: For "classifier" alone: what `small_classifier.classifier` takes.
 
     Raises:
@@ -34,11 +34,11 @@ def extractor(name, *data):
         from keras_sagan.metrics.features.keras_model import KerasExtractor
 
         return KerasExtractor(name)
-    if name in ("paired_shapes", "classifier"):
+    if name in ("paired_shapes", "cifar10_jpeg", "classifier"):
         from keras_sagan.metrics.features import small_classifier
 
         return getattr(small_classifier, name)(*data)
     raise InputError(
         f"there is no extractor {name!r}: choose inception, inception:PATH, keras:NAME, the path "
-        "of a .keras file, paired_shapes or classifier"
+        "of a .keras file, paired_shapes, cifar10_jpeg or classifier"
     )

@@ -201,6 +201,11 @@ def paired_shapes():
     return ClassifierExtractor("paired_shapes", delivered("paired_shapes"), 32, names, width=24)
 
 
+def cifar10_jpeg(name="cifar10_jpeg"):
+    """Returns the extractor of CIFAR-10 (JPEG files), which comes with the package."""
+    return ClassifierExtractor(name, delivered("cifar10_jpeg"), 32, _CIFAR10)
+
+
 def classifier(source, identity):
     """Returns the extractor of a data set with classes, which is trained if there is none yet.
 
@@ -218,11 +223,15 @@ def classifier(source, identity):
         raise InputError(
             "classifier: the data has no classes to tell apart: choose another extractor"
         )
-    if names == _CIFAR10 and size == 32 and delivered("cifar10_jpeg").exists():
-        return ClassifierExtractor("classifier", delivered("cifar10_jpeg"), size, names)
+    if names == _CIFAR10 and size == 32:
+        return cifar10_jpeg("classifier")
     key = json.dumps([identity, size, names], sort_keys=True)
     path = cache_folder("classifiers") / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
-    if not path.exists():
+    try:
+        found = ClassifierExtractor("classifier", path, size, names) if path.exists() else None
+    except InputError:  # it was cut off, or its disk is damaged: trained again
+        found = None
+    if found is None:
         count = min(len(source), _MOST[0], _MOST[1] // (3 * size * size))
         indices = np.random.default_rng(0).permutation(len(source))[:count]
         print(f"classifier: trains on {count} pictures of {len(names)} classes", flush=True)
@@ -232,4 +241,5 @@ def classifier(source, identity):
         with replacing(path) as partial, partial.open("wb") as file:
             save(model, file, accuracy)
         print(f"classifier: tells {accuracy:.1%} of the pictures held out ({path})", flush=True)
-    return ClassifierExtractor("classifier", path, size, names)
+        found = ClassifierExtractor("classifier", path, size, names)
+    return found
