@@ -18,9 +18,22 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from keras_sagan.files.system import STOP_SIGNALS
 from keras_sagan.files.whole_files import append, replacing
 from keras_sagan.models import map_shapes, with_attention_maps
+from keras_sagan.running.quality_monitor import QualityMonitor
 from keras_sagan.running.stop_request import StopRequest
 from keras_sagan.sampling import sheets
 from keras_sagan.sampling.sampler import generator_inputs
+
+__all__ = [
+    "Every",
+    "HistoryFiles",
+    "NotFiniteError",
+    "Progress",
+    "QualityMonitor",
+    "SampleSheets",
+    "StopOnNonFiniteLoss",
+    "StopOnSignal",
+    "Watchers",
+]
 
 
 class HistoryFiles(keras.callbacks.Callback):
@@ -38,7 +51,7 @@ class HistoryFiles(keras.callbacks.Callback):
     def __init__(self, csv_file, log_dir):
         super().__init__()
         self._csv_file = Path(csv_file)
-        self._columns = None
+        self._columns = []
         # TensorBoard looks for this name; the rest tells the files of a run apart.
         name = f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}.{os.getpid()}"
         self._events_file = Path(log_dir) / name
@@ -47,10 +60,9 @@ class HistoryFiles(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         names = [name for name in sorted(logs) if name != "step"]
-        # Figures that are not of this epoch are None: their place stays empty.
-        values = {name: None if logs[name] is None else float(logs[name]) for name in names}
+        values = {name: float(logs[name]) for name in names}
         logs = {"step": logs["step"], **values}
-        if self._columns is None:
+        if not logs.keys() <= {*self._columns}:
             self._columns = self._with_columns_of(logs)
         rows = io.StringIO(newline="")
         csv.DictWriter(rows, self._columns).writerow(logs)
@@ -58,7 +70,6 @@ class HistoryFiles(keras.callbacks.Callback):
         self._add_events(
             Event(wall_time=time.time(), step=logs["step"], summary=scalar_pb(name, value))
             for name, value in logs.items()
-            if value is not None
         )
 
     def _with_columns_of(self, logs):

@@ -15,6 +15,8 @@ _RISING = {figure for metric in METRICS.values() if metric.rises for figure in m
 class QualityMonitor(keras.callbacks.Callback):
     """Evaluates a `GAN` every so many steps, and adds the figures to the logs of its epochs.
 
+    An epoch without an evaluation has none, as one without validation has no `val_loss`.
+
     Args:
         extractor: What takes features, see `keras_sagan.metrics.features.extractor`.
         reference: Real pictures' features, see `keras_sagan.metrics.features.reference`.
@@ -45,7 +47,7 @@ class QualityMonitor(keras.callbacks.Callback):
         }
         is_comparable = best is not None and self._judged.items() <= best.items()
         self._best = best["value"] if is_comparable else None
-        self._figures = dict.fromkeys(figures_of(metrics))
+        self._figures = {}
         self._evaluating = 0.0
         self._has_warned = False
 
@@ -63,8 +65,7 @@ class QualityMonitor(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
             logs.update(self._figures)
-        # Of one evaluation there is one row.
-        self._figures = dict.fromkeys(self._figures)
+        self._figures = {}  # of one evaluation there is one row
 
     def _evaluate(self):
         start = time.monotonic()

@@ -14,7 +14,7 @@ from keras_sagan.data import ImageCache, batches, paired_shapes
 from keras_sagan.data.names import one_line
 from keras_sagan.data.parts import held_out
 from keras_sagan.errors import InputError
-from keras_sagan.running import callbacks, checkpoints, data_record, quality_monitor
+from keras_sagan.running import callbacks, checkpoints, data_record
 from keras_sagan.running.config import CHANGEABLE, flat
 from keras_sagan.running.devices import choose_devices
 from keras_sagan.running.run_folder import Run
@@ -215,7 +215,7 @@ def _monitor(gan, source, config, run):
     identity = real_pictures.identity_of(source, config)
     extractor = real_pictures.choose_extractor(settings.extractor, source, identity)
     return [
-        quality_monitor.QualityMonitor(
+        callbacks.QualityMonitor(
             extractor,
             reference.of_source(source, identity, extractor),
             settings.every_steps,
