@@ -77,6 +77,13 @@ def discriminator_stages(image_size, width, attention):
     return stages, _attention_sizes(attention, stages, "discriminator")
 
 
+def layers_of_stages(discriminator):
+    """Returns what `stages` of a discriminator does."""
+    stages, _ = discriminator_stages(discriminator.image_size, discriminator.width, ())
+    names = ([f"{kind}{size}" for kind in ("conv", "full", "attention")] for size in stages)
+    return [[layer for layer in discriminator.layers if layer.name in of] for of in names]
+
+
 def discriminator_stage(x, filters, size, *, spectral_norm, spectral_norm_axis):
     """A convolution and a leaky ReLU."""
     conv = Conv2D(filters, 4, 2, **CHANNELS_LAST, name=f"conv{size}")
@@ -258,3 +265,7 @@ class DCGANDiscriminator(family.Family):
             "spectral_norm_axis": spectral_norm_axis,
         }
         super().__init__(inputs, logits, arguments, name=name, **kwargs)
+
+    def stages(self):
+        """Returns a list of layers for each map, from the picture on, with its attention."""
+        return layers_of_stages(self)

@@ -23,11 +23,18 @@ class Family(keras.Model):
         for name in self._argument_names:
             value = getattr(self, name)
             config[name] = list(value) if isinstance(value, tuple) else value
+        if frozen := [layer.name for layer in self.layers if not layer.trainable]:
+            config["frozen"] = frozen
         return config
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        return cls(**config)
+        config = dict(config)
+        frozen = config.pop("frozen", ())
+        network = cls(**config)
+        for name in frozen:
+            network.get_layer(name).trainable = False
+        return network
 
 
 def generator_inputs(latent_dim, num_classes):

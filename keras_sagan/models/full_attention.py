@@ -218,6 +218,10 @@ class FullAttentionDiscriminator(family.Family):
         }
         super().__init__(inputs, logits, arguments, name=name, **kwargs)
 
+    def stages(self):
+        """Returns a list of layers for each map, from the picture on, with its attention."""
+        return dcgan.layers_of_stages(self)
+
 
 def _check_full_attention(sizes, stages, latent_dim, network):
     """Raises ValueError unless full attention has maps of these sizes, and channels to look at.

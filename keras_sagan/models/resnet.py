@@ -245,3 +245,15 @@ class ResNetDiscriminator(family.Family):
             "relu_shortcut": relu_shortcut,
         }
         super().__init__(inputs, logits, arguments, name=name, **kwargs)
+
+    def stages(self):
+        """Returns a list of layers for each block, from the picture on, with its attention."""
+        multiples, _ = DISCRIMINATOR_CHANNELS[self.image_size]
+        stages = {f"block{i + 1}": [] for i in range(len(multiples))}
+        for layer in self.layers:  # in the order of a picture's way
+            name = layer.name.partition("_")[0]
+            if name in stages:
+                block = name
+            if name in stages or name.startswith("attention"):
+                stages[block].append(layer)
+        return list(stages.values())
