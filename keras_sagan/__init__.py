@@ -50,7 +50,7 @@ def __dir__():
 _REGISTERED = {
     "adversarial.gan": ["GAN"],
     "adversarial.losses": ["AdversarialLoss"],
-    "adversarial.optimizers": ["Adam"],
+    "adversarial.optimizers": ["Adam", "WarmUp"],
     "adversarial.regularizers": ["GradientPenalty", "ModelLosses"],
     "layers": [
         "BatchNorm",

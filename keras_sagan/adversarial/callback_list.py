@@ -25,6 +25,24 @@ class AttentionGammas(keras.callbacks.Callback):
                 logs[f"{model.name}_{layer.name}_gamma"] = float(gamma)
 
 
+class LearningRates(keras.callbacks.Callback):
+    """Adds the learning rates to the logs of each epoch, where they follow a schedule.
+
+    They are those of the next update.
+    """
+
+    def on_epoch_end(self, epoch, logs=None):
+        for rate in self.model.optimizer.optimizers:
+            if not isinstance(rate.learning_rate, keras.Variable):
+                value = keras.ops.convert_to_numpy(rate.learning_rate)
+                logs[f"{rate.name}_learning_rate"] = float(value)
+
+
+def own():
+    """Returns the callbacks that every GAN has."""
+    return [Throughput(), AttentionGammas(), LearningRates()]
+
+
 def with_own(callbacks, metrics, validated):
     """Returns the callbacks of a `fit`, with those that every GAN has.
 
@@ -44,7 +62,7 @@ def with_own(callbacks, metrics, validated):
         _check(callback, metrics, validated)
     if isinstance(callbacks, keras.callbacks.CallbackList):
         return callbacks
-    return [Throughput(), AttentionGammas(), *given]
+    return [*own(), *given]
 
 
 def _check(callback, metrics, validated):

@@ -102,7 +102,8 @@ class GAN(Drawing, Step, keras.Model):
         Args:
             generator_optimizer: A Keras optimizer or its name; by default Adam as in the paper
                 (learning rate 1e-4, beta1 0, beta2 0.9).
-            discriminator_optimizer: Likewise, by default Adam with 4e-4, 0 and 0.9.
+            discriminator_optimizer: Likewise, by default Adam with 4e-4, 0 and 0.9. A schedule of
+                its rate counts `discriminator_steps` updates a step.
             loss: A name in `keras_sagan.losses.LOSSES` or an `AdversarialLoss`.
             discriminator_steps: Discriminator updates a generator update. The batch (under
                 `tf.distribute` each replica's part of it) is split into as many parts, so that
@@ -200,8 +201,8 @@ class GAN(Drawing, Step, keras.Model):
 
         Returns:
             The `keras.callbacks.History`. It has the means over each epoch of both losses and of
-            the logits on real and on fake images, every attention layer's gamma, and the steps
-            and images a second.
+            the logits on real and on fake images, every attention layer's gamma, learning rates
+            that follow a schedule, and the steps and images a second.
 
         Raises:
             ValueError: Images or labels of another shape or range than the networks', a batch

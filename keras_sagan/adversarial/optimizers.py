@@ -1,4 +1,4 @@
-"""Adam, as GANs use it."""
+"""Adam, as GANs use it, and warm-up."""
 
 import keras
 from keras import ops
@@ -47,3 +47,45 @@ class Adam(keras.optimizers.Adam):
 
     def _follows_the_gradient(self):
         return self.beta_1 == 0 and not self.amsgrad
+
+
+@keras.saving.register_keras_serializable(package="keras_sagan")
+class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that rises linearly from 0, and then follows a schedule from its beginning.
+
+    (Of Keras's schedules `CosineDecay` alone has a warm-up.)
+
+    Args:
+        learning_rate: What comes after: a rate, or a `LearningRateSchedule`.
+        steps: Updates that the rise takes, at least 1. Update number `steps`, counted from 0, is
+            the first at the full rate.
+
+    Example:
+
+    >>> decay = keras.optimizers.schedules.PolynomialDecay(1e-4, 90_000, end_learning_rate=0)
+    >>> gan.compile(keras_sagan.optimizers.Adam(keras_sagan.optimizers.WarmUp(decay, 1000)))
+
+    Reference:
+        Goyal et al., Accurate, Large Minibatch SGD (arXiv:1706.02677), section 2.2.
+    """
+
+    def __init__(self, learning_rate, steps):
+        super().__init__()
+        self.learning_rate = learning_rate
+        self.steps = steps
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        rate = self.learning_rate
+        if callable(rate):
+            rate = rate(ops.maximum(step - self.steps, 0.0))
+        return rate * ops.minimum(step / self.steps, 1.0)
+
+    def get_config(self):
+        rate = keras.saving.serialize_keras_object(self.learning_rate)
+        return {"learning_rate": rate, "steps": self.steps}
+
+    @classmethod
+    def from_config(cls, config):
+        rate = keras.saving.deserialize_keras_object(config["learning_rate"])
+        return cls(rate, config["steps"])
