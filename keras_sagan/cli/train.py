@@ -25,6 +25,11 @@ def add_arguments(parser):
     )
     parser.add_argument("--resume", action="store_true", help="go on with the run in RUN")
     parser.add_argument(
+        "--init-from",
+        metavar="OTHER",
+        help="start a new run with the networks of the run in OTHER, as it last saved them",
+    )
+    parser.add_argument(
         "--strategy",
         choices=STRATEGIES,
         default="auto",
@@ -38,6 +43,8 @@ def run(options):
     from keras_sagan.running.run_folder import Run
 
     run_folder = Run(options.run_dir)
+    if options.resume and options.init_from is not None:
+        raise InputError("--init-from starts a new run, and --resume goes on with one: give either")
     if options.config is not None:
         config = config_module.load(options.config, options.assignments, options.data)
     elif options.resume:
@@ -52,6 +59,9 @@ def run(options):
     config.data.check_given()
     if not options.resume:
         run_folder.check_new()
+    if options.init_from is not None:
+        Run(options.init_from).config()  # or a line before anything starts
+        config = config.starting_from(options.init_from)
     try:
         return _train(options, run_folder, config)
     except OSError as error:  # a full disk, or one that is gone

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_sagan.errors import InputError
 from keras_sagan.models import named_generator
 from keras_sagan.running import checkpoints
 from keras_sagan.sampling.inference import ClassScaleOffset, inference_model
@@ -107,16 +106,4 @@ class Subject:
         Raises:
             InputError: It is damaged, or the run's config is not of it.
         """
-        if checkpoints.is_imported(self.folder):
-            path = self.folder / checkpoints.DISCRIMINATOR
-            return checkpoints.load_model(path) if path.exists() else None
-        from keras_sagan.running.training import make_gan
-
-        path = self.folder / checkpoints.WEIGHTS
-        try:
-            gan = make_gan(self.run.config())
-            gan.load_weights(path)
-        except (ValueError, KeyError, OSError) as error:
-            text = " ".join(str(error).split())[:200]
-            raise InputError(f"{path} is missing, damaged or not of the config ({text})") from error
-        return gan.discriminator
+        return checkpoints.load_discriminator(self.folder, self.run.config())

@@ -99,6 +99,31 @@ def load_model(path):
         raise InputError(f"{path} is missing or damaged ({text})") from error
 
 
+def load_discriminator(folder, config):
+    """Returns the discriminator of a checkpoint; None of an imported one that has none.
+
+    Args:
+        folder: That of the checkpoint.
+        config: The `Config` of the run.
+
+    Raises:
+        InputError: It is missing or damaged, or the config is not of it.
+    """
+    from keras_sagan.adversarial.gan import GAN
+
+    if is_imported(folder):
+        path = folder / DISCRIMINATOR
+        return load_model(path) if path.exists() else None
+    path = folder / WEIGHTS
+    try:
+        gan = GAN(*config.model.networks())  # not compiled: optimizers take twice the memory
+        gan.load_weights(path)
+    except (ValueError, KeyError, OSError) as error:
+        text = " ".join(str(error).split())[:200]
+        raise InputError(f"{path} is missing, damaged or not of the config ({text})") from error
+    return gan.discriminator
+
+
 def _write_files(saves, folder):
     partial = folder.with_name(f"partial-{folder.name}")
     shutil.rmtree(partial, ignore_errors=True)

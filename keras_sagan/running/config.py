@@ -33,6 +33,11 @@ Metric = Literal[
 _ONE_OF_TWO = "give either name (a TFDS set or paired_shapes) or folder"
 
 
+def absolute(folder):
+    """Returns a folder that somebody typed as it is named from anywhere, or None."""
+    return folder if folder is None else str(Path(folder).expanduser().resolve())
+
+
 class Data(Section):
     """What to train on: `name` or `folder`. An imported run has neither until it is trained on."""
 
@@ -46,7 +51,7 @@ class Data(Section):
     @classmethod
     def _absolute(cls, folder):
         """So that the run can go on from any working directory."""
-        return folder if folder is None else str(Path(folder).expanduser().resolve())
+        return absolute(folder)
 
     @pydantic.model_validator(mode="after")
     def _one_of_two(self):
@@ -61,12 +66,17 @@ class Data(Section):
 
 
 class Optimizer(Section):
-    """Adam, with a learning rate for each network (TTUR)."""
+    """Adam, with a learning rate for each network (TTUR), and how both change over the steps."""
 
     generator_learning_rate: Rate = 1e-4
     discriminator_learning_rate: Rate = 4e-4
     beta_1: Share = 0.0
     beta_2: Share = 0.9
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    warmup_steps: Annotated[int, pydantic.Field(ge=0)] = 0  # in which the rates rise from 0
+    # Until the rates are at their end, warm-up included; null is train.steps when the run begins.
+    decay_steps: Positive | None = None
+    final_share: Share = 0.0  # what is left of the rates from then on; of 0 nothing is learned
 
 
 class Train(Section):
@@ -79,10 +89,19 @@ class Train(Section):
     ema: Share = 0.999  # momentum of the averaged generator
     # Classes of the generator's pictures: those of the batch, or fresh ones.
     fake_labels: Literal["real", "uniform"] = "real"
+    init_from: str | None = None  # the run whose networks this one begins with
+    # Stages of the discriminator, from the picture on, that stay as they are (arXiv:2002.10964).
+    freeze_discriminator: Annotated[int, pydantic.Field(ge=0)] = 0
     seed: Annotated[int, pydantic.Field(ge=0, lt=2**31)] = 0
     deterministic: bool = False
     log_every: Positive = 100
     max_minutes: Annotated[float, pydantic.Field(gt=0)] | None = None
+
+    @pydantic.field_validator("init_from")
+    @classmethod
+    def _absolute(cls, folder):
+        """So that a run without a checkpoint can start again from any working directory."""
+        return absolute(folder)
 
 
 class Samples(Section):
@@ -122,6 +141,11 @@ class Config(Section):
     samples: Samples = Samples()
     checkpoints: Checkpoints = Checkpoints()
     evaluate: Evaluate = Evaluate()
+
+    def starting_from(self, run):
+        """Returns the config of a run that begins with the networks of another one."""
+        train = self.train.model_copy(update={"init_from": absolute(run)})
+        return self.model_copy(update={"train": train})
 
     @pydantic.model_validator(mode="before")
     @classmethod

@@ -1,20 +1,20 @@
 """Trains a GAN from a config into a run folder."""
 
 import dataclasses
+import itertools
 import os
 
 import keras
 import numpy as np
 
-from keras_sagan.adversarial.callback_list import AttentionGammas
+from keras_sagan.adversarial import callback_list
 from keras_sagan.adversarial.gan import GAN
 from keras_sagan.adversarial.optimizers import Adam
-from keras_sagan.adversarial.throughput import Throughput
 from keras_sagan.data import ImageCache, batches, paired_shapes
 from keras_sagan.data.names import one_line
 from keras_sagan.data.parts import held_out
 from keras_sagan.errors import InputError
-from keras_sagan.running import callbacks, checkpoints, data_record
+from keras_sagan.running import callbacks, checkpoints, data_record, initial_weights, schedules
 from keras_sagan.running.config import CHANGEABLE, flat
 from keras_sagan.running.devices import choose_devices
 from keras_sagan.running.run_folder import Run
@@ -55,6 +55,7 @@ def train(config, run_dir, resume=False, strategy="auto"):
         config = resumed_config(run, config)
     else:
         run.check_new()
+        config = schedules.with_decay_steps(config)
     keras.config.set_dtype_policy(config.train.precision)
     keras.utils.set_random_seed(config.train.seed)
     if config.train.deterministic:
@@ -84,13 +85,15 @@ def train(config, run_dir, resume=False, strategy="auto"):
     config = with_classes_of(source, config)
     with devices.making():
         gan = make_gan(config, synchronized=devices.count > 1)
+        # A run that was stopped before its first checkpoint starts again.
+        starts = not run.checkpoint_steps()
+        taken_over = initial_weights.take_over(gan, config) if starts else []
     if not resume:
         run.create(config)
     with run.training():
         if resume:
             with devices.making():
-                # A run that was stopped before its first checkpoint starts again.
-                step = run.load_checkpoint(gan) if run.checkpoint_steps() else 0
+                step = 0 if starts else run.load_checkpoint(gan)
             run.truncate_history(step)
             run.write_config(config)
             print(f"going on with {run.path} at step {step}")
@@ -104,7 +107,7 @@ def train(config, run_dir, resume=False, strategy="auto"):
             f"generator {gan.generator.count_params() / 1e6:.2f} M weights, "
             f"discriminator {gan.discriminator.count_params() / 1e6:.2f} M"
         )
-        for line in data_record.said(source, learned):
+        for line in [*taken_over, *data_record.said(source, learned)]:
             print(line)
         try:
             if isinstance(source, ImageCache):
@@ -151,14 +154,21 @@ def resumed_config(run, config):
     for name, value in flat(config).items():
         same = value == old_values.get(name) or (name == "model.num_classes" and value == "auto")
         same = same or (name == "data.name" and value is None and config.data.folder is not None)
-        may_change = name in CHANGEABLE or (is_imported and not name.startswith("model."))
+        same = same or (name in ("optimizer.decay_steps", "train.init_from") and value is None)
+        kept = ("model.", "train.init_from")
+        may_change = name in CHANGEABLE or (is_imported and not name.startswith(kept))
         if not same and not may_change:
             raise InputError(
                 f"{name} is {value!r}, but the run in {run.path} was started with "
                 f"{old_values.get(name)!r}: give that, or start another run"
             )
     model = config.model.model_copy(update={"num_classes": old.model.num_classes})
-    return config.model_copy(update={"model": model})
+    train = config.train.model_copy(update={"init_from": old.train.init_from})
+    optimizer = config.optimizer
+    if optimizer.decay_steps is None:
+        optimizer = optimizer.model_copy(update={"decay_steps": old.optimizer.decay_steps})
+    config = config.model_copy(update={"model": model, "train": train, "optimizer": optimizer})
+    return schedules.with_decay_steps(config, done=reached if is_imported else 0)
 
 
 def with_classes_of(source, config):
@@ -191,17 +201,28 @@ def make_gan(config, synchronized=False):
         generator, discriminator = config.model.networks(synchronized)
     except ValueError as error:
         raise InputError(f"model.{' '.join(str(error).split())}") from error
+    _freeze(discriminator, config.train.freeze_discriminator)  # before the optimizers look at it
     gan = GAN(generator, discriminator, seed=config.train.seed)
-    adam = config.optimizer
+    betas = config.optimizer.beta_1, config.optimizer.beta_2
     gan.compile(
-        Adam(adam.generator_learning_rate, adam.beta_1, adam.beta_2),
-        Adam(adam.discriminator_learning_rate, adam.beta_1, adam.beta_2),
+        *(Adam(rate, *betas) for rate in schedules.learning_rates(config)),
         loss=config.loss.loss(),
         discriminator_steps=config.train.discriminator_steps,
         ema=config.train.ema,
         fake_labels=config.train.fake_labels,
     )
     return gan
+
+
+def _freeze(discriminator, count):
+    """Keeps the first stages of a discriminator from learning."""
+    stages = discriminator.stages()
+    if count > len(stages):
+        raise InputError(
+            f"train.freeze_discriminator is {count}, but the discriminator has {len(stages)} stages"
+        )
+    for layer in itertools.chain(*stages[:count]):
+        layer.trainable = False
 
 
 def _monitor(gan, source, config, run):
@@ -283,7 +304,7 @@ def _fit(gan, source, config, run):
                     epochs=epoch + epochs,
                     steps_per_epoch=steps_per_epoch,
                     callbacks=callbacks.Watchers(
-                        [Throughput(), AttentionGammas(), *watchers, settled],
+                        [*callback_list.own(), *watchers, settled],
                         add_history=True,
                         model=gan,
                         steps=steps_per_epoch,
