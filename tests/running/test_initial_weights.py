@@ -8,6 +8,7 @@ from PIL import Image
 from programs import JAX, run, run_here, train_arguments
 from run_files import rows, weights
 
+from keras_sagan import GAN
 from keras_sagan.errors import InputError
 from keras_sagan.models import FAMILIES
 from keras_sagan.running import checkpoints, initial_weights, training
@@ -46,15 +47,17 @@ def old_run(tmp_path_factory):
 
 
 def begun(source, *assignments, classes=3):
-    """A new GAN with the networks of a run, and what is said about it."""
+    """A new GAN with the networks of a run, not compiled, and what is said about it."""
     given = config(*assignments, classes=classes).starting_from(source.path)
-    gan = training.make_gan(given)
+    gan = GAN(*given.model.networks())
     (line,) = initial_weights.take_over(gan, given)
     return gan, line
 
 
 def test_a_new_run_draws_what_the_old_one_drew(old_run):
-    gan, line = begun(old_run)
+    given = config().starting_from(old_run.path)
+    gan = training.make_gan(given)
+    (line,) = initial_weights.take_over(gan, given)
     expected = sample(old_run.load_generator(6), range(4), [0, 1, 2, 0])
     np.testing.assert_array_equal(gan.sample(range(4), [0, 1, 2, 0]), expected)
     whole = training.make_gan(config())
@@ -76,11 +79,11 @@ def test_a_new_run_draws_what_the_old_one_drew(old_run):
         (None, "; the mean of its 3 classes"),
     ],
 )
-def test_other_classes_are_said_in_the_line(old_run, classes, said):
+def test_other_classes_are_said_in_the_line(old_run, networks, classes, said):
     gan, line = begun(old_run, classes=classes)
     assert line.endswith(f"at step 6{said}")
     if classes:
-        same = gan.sample([7] * classes, range(classes))
+        same = sample(gan.generator, [7] * classes, range(classes))
         np.testing.assert_array_equal(same, np.repeat(same[:1], classes, axis=0))
 
 
@@ -114,9 +117,22 @@ def test_imported_runs_are_taken_over_too(tmp_path, with_discriminator):
     same = [np.array_equal(found, old) for found, old in pairs]
     assert all(same) if with_discriminator else not any(same)
     assert ("discriminator is a new one" in line) != with_discriminator
-    _, line = begun(imported, given, classes=2)
-    assert ("the discriminator's class_embedding is new" in line) == with_discriminator
-    assert "each of 2 classes begins as it" in line
+    if with_discriminator:
+        _, line = begun(imported, given, classes=2)
+        assert line.endswith("begins as it; the discriminator's class_embedding is new")
+
+
+@pytest.fixture(scope="module")
+def loaded(old_run):
+    folder = old_run.checkpoint(6)
+    return old_run.load_generator(6), checkpoints.load_discriminator(folder, old_run.config())
+
+
+@pytest.fixture
+def networks(loaded, monkeypatch):
+    """Those of the old run, loaded once for all tests."""
+    monkeypatch.setattr(Run, "load_generator", lambda run, folder: loaded[0])
+    monkeypatch.setattr(checkpoints, "load_discriminator", lambda folder, config: loaded[1])
 
 
 @pytest.mark.parametrize(
@@ -132,13 +148,13 @@ def test_imported_runs_are_taken_over_too(tmp_path, with_discriminator):
         ("model.norm_epsilon=1e-4", "model.norm_epsilon is 0.0001, but .* has 1e-05"),
     ],
 )
-def test_other_networks_are_named_by_their_key(old_run, assignment, message):
+def test_other_networks_are_named_by_their_key(old_run, networks, assignment, message):
     with pytest.raises(InputError, match=message) as error:
         begun(old_run, assignment)
     assert "\n" not in str(error.value) and str(old_run.path) in str(error.value)
 
 
-def test_what_training_alone_needs_may_differ(old_run):
+def test_what_training_alone_needs_may_differ(old_run, networks):
     begun(old_run, "model.norm_momentum=0.9", "train.freeze_discriminator=1")
 
 
@@ -178,10 +194,10 @@ def pictures(tmp_path):
     return tmp_path / "pictures"
 
 
-def test_a_run_needs_the_other_until_its_first_checkpoint(trained_run, tmp_path, pictures):
-    """It is trained, of ten classes, and the new run has two; it was stopped before its first."""
+def test_a_run_needs_the_other_until_its_first_checkpoint(old_run, tmp_path, pictures):
+    """It has two classes, the other one three; it was stopped before its first."""
     source = tmp_path / "source"
-    shutil.copytree(trained_run[0], source)
+    shutil.copytree(old_run.path, source)
     begun = Run(tmp_path / "run")
     given = [*SMALL, "train.steps=1", "samples.columns=2", "optimizer.schedule=cosine"]
     loaded = config_module.load(
@@ -191,14 +207,12 @@ def test_a_run_needs_the_other_until_its_first_checkpoint(trained_run, tmp_path,
     resume = ("train.py", "--resume", "--run-dir", begun.path)
     process = run_here(*resume)
     assert process.returncode == 0, process.stderr
-    said = f"initial weights: {source} at step 6; each of 2 classes begins as the mean of 10\n"
+    said = f"initial weights: {source} at step 6; each of 2 classes begins as the mean of 3\n"
     assert process.stdout.count("initial weights") == process.stdout.count(said) == 1
     assert begun.config().train.init_from == str(source)
     assert begun.config().optimizer.decay_steps == 1
-    shutil.rmtree(source)
-    process = run_here(*resume, "--set", "train.steps=2")
-    assert process.returncode == 0 and "initial weights" not in process.stdout, process.stderr
     assert float(rows(begun.path)[-1]["generator_learning_rate"]) == 0
+    shutil.rmtree(source)
     shutil.rmtree(begun.checkpoints)
     process = run_here(*resume)
     assert process.returncode == 2
@@ -207,7 +221,10 @@ def test_a_run_needs_the_other_until_its_first_checkpoint(trained_run, tmp_path,
     )
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+SLOW = [pytest.param(family, marks=pytest.mark.slow) for family in ("resnet", "full_attention")]
+
+
+@pytest.mark.parametrize("family", ["dcgan", *SLOW])
 def test_frozen_stages_do_not_move_at_all(family):
     given = config(f"model.family={family}", "model.attention=[8]", "train.freeze_discriminator=2")
     gan, free = (
@@ -235,16 +252,15 @@ def test_frozen_stages_do_not_move_at_all(family):
 def test_a_run_under_a_schedule_goes_on_bit_for_bit(tmp_path, old_run, environment):
     """Begun with another run's networks, one stage of which is frozen; stopped in the middle."""
     options = [*SMALL, "model.num_classes=10", "train.deterministic=true", "train.log_every=1"]
-    options += ["train.freeze_discriminator=1", "optimizer.schedule=cosine"]
-    options += [
-        "optimizer.warmup_steps=1",
-        "optimizer.decay_steps=5",
-        "train.discriminator_steps=2",
-    ]
+    options += ["train.freeze_discriminator=1", "train.discriminator_steps=2"]
+    options += ["optimizer.schedule=cosine", "optimizer.decay_steps=5", "optimizer.warmup_steps=1"]
+    source = tmp_path / "source"
+    shutil.copytree(old_run.path, source)
     for name, steps in {"straight": 4, "stopped": 2}.items():
         arguments = train_arguments(tmp_path / name, *options, f"train.steps={steps}")
-        process = run(*arguments, "--init-from", old_run.path, env=environment)
+        process = run(*arguments, "--init-from", source, env=environment)
         assert process.returncode == 0, process.stderr
+    shutil.rmtree(source)  # which is not needed any more
     resume = ("train.py", "--resume", "--run-dir", tmp_path / "stopped")
     process = run(*resume, "--set", "train.steps=4", env=environment)
     assert process.returncode == 0, process.stderr
@@ -260,4 +276,4 @@ def test_a_run_under_a_schedule_goes_on_bit_for_bit(tmp_path, old_run, environme
     for name in ("straight", "stopped"):
         rates = [float(row["generator_learning_rate"]) for row in rows(tmp_path / name)]
         shares = [(1 + np.cos(np.pi * step / 4)) / 2 for step in range(4)]
-        assert rates == pytest.approx([1e-4 * share for share in shares], rel=1e-5)
+        assert rates == pytest.approx([1e-3 * share for share in shares], rel=1e-5)
