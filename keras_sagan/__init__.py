@@ -8,6 +8,7 @@ import sys
 __version__ = "0.1.0"
 __all__ = [
     "GAN",
+    "augmentation",
     "callbacks",
     "data",
     "exporting",
@@ -25,6 +26,7 @@ __all__ = [
 
 # Where those are that are not a wing of the house by themselves.
 _PLACES = {
+    "augmentation": "adversarial.augmentation",
     "callbacks": "running.callbacks",
     "latents": "sampling.latents",
     "losses": "adversarial.losses",
@@ -48,10 +50,11 @@ def __dir__():
 
 # The classes that `.keras` files name, by the module that registers them with Keras.
 _REGISTERED = {
+    "adversarial.augmentation": ["Augmentation"],
     "adversarial.gan": ["GAN"],
     "adversarial.losses": ["AdversarialLoss"],
     "adversarial.optimizers": ["Adam", "WarmUp"],
-    "adversarial.regularizers": ["GradientPenalty", "ModelLosses"],
+    "adversarial.regularizers": ["GradientPenalty", "LeCam", "ModelLosses", "R1Penalty"],
     "layers": [
         "BatchNorm",
         "ConditionalBatchNorm",

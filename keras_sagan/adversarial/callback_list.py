@@ -38,9 +38,19 @@ class LearningRates(keras.callbacks.Callback):
                 logs[f"{rate.name}_learning_rate"] = float(value)
 
 
+class AugmentationProbability(keras.callbacks.Callback):
+    """Adds the probability of an adaptive augmentation to the logs of each epoch."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        augmentation = self.model.augmentation
+        if augmentation is not None and augmentation.target is not None:
+            probability = keras.ops.convert_to_numpy(augmentation.probability)
+            logs["augmentation_probability"] = float(probability)
+
+
 def own():
-    """Returns the callbacks that every GAN has."""
-    return [Throughput(), AttentionGammas(), LearningRates()]
+    """Returns the callbacks that every `GAN` has, which add to the logs what is not a mean."""
+    return [Throughput(), AttentionGammas(), LearningRates(), AugmentationProbability()]
 
 
 def with_own(callbacks, metrics, validated):

@@ -4,6 +4,7 @@ import types
 
 import keras
 
+from keras_sagan.adversarial.augmentation import Augmentation
 from keras_sagan.adversarial.optimizers import Adam
 
 
@@ -77,6 +78,16 @@ def check_names(names):
     for name in ("metrics", "weighted_metrics", "loss_weights"):
         if name in names:
             raise ValueError(f"GAN.compile does not take {name}: it reports both losses and logits")
+
+
+def checked_augmentation(augmentation):
+    """Returns it, or raises ValueError if it is neither an `Augmentation` nor None."""
+    if augmentation is not None and not isinstance(augmentation, Augmentation):
+        raise ValueError(
+            "augmentation must be a keras_sagan.augmentation.Augmentation or None; got "
+            f"{augmentation!r}"
+        )
+    return augmentation
 
 
 def has_batch_statistics(model):

@@ -69,6 +69,7 @@ class GAN(Drawing, Step, keras.Model):
         self.ema_generator = None
         self.generator_optimizer = None
         self.regularizers = []
+        self.augmentation = None
         self._kept_sampler = None
         self.seed = _checked_seed(seed)
         # In a namespace, which Keras does not look into: their layers are those of the networks.
@@ -91,6 +92,7 @@ class GAN(Drawing, Step, keras.Model):
         discriminator_steps=1,
         ema=0.999,
         regularizers=(),
+        augmentation=None,
         fake_labels="real",
         fake_latents=latents.normal,
         joint_batch=None,
@@ -112,6 +114,8 @@ class GAN(Drawing, Step, keras.Model):
                 are sampled: from 0 to below 1, or None for none.
             regularizers: `keras_sagan.regularizers.Regularizer`s to add to those of the loss. What
                 the networks' own layers add to a loss (`add_loss`, weight decay) counts too.
+            augmentation: A `keras_sagan.augmentation.Augmentation` of all images, real and fake,
+                that the discriminator sees in training; None for none.
             fake_labels: Classes of the generator's pictures: "real", those of the batch;
                 "uniform", each class alike, as the official code; or a function of seeds
                 (batch,) int32 and the batch's labels that returns labels (batch,) int32.
@@ -127,7 +131,8 @@ class GAN(Drawing, Step, keras.Model):
 
         Raises:
             ValueError: An `ema` outside its range, an optimizer that averages or is that of both
-                networks, other `fake_labels`, or arguments of Keras that a GAN has no use for.
+                networks, another `augmentation`, other `fake_labels`, or arguments of Keras that a
+                GAN has no use for.
         """
         compiling.check_names(kwargs)
         if ema is not None and not 0 <= ema < 1:
@@ -140,6 +145,7 @@ class GAN(Drawing, Step, keras.Model):
             discriminator_steps=discriminator_steps,
             ema=ema,
             regularizers=list(regularizers),
+            augmentation=augmentation,
             fake_labels=fake_labels,
             fake_latents=fake_latents,
             joint_batch=joint_batch,
@@ -160,6 +166,7 @@ class GAN(Drawing, Step, keras.Model):
         self.joint_batch = joint_batch
         own = [ModelLosses(network) for network in ("discriminator", "generator")]
         self.regularizers = [*self.loss_pair.regularizers, *regularizers, *own]
+        self.augmentation = compiling.checked_augmentation(augmentation)
         self.discriminator_steps = discriminator_steps
         self.generator_optimizer, self.discriminator_optimizer = optimizers = [
             compiling.with_loss_scale(optimizer, network)

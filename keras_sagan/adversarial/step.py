@@ -1,6 +1,7 @@
 """One step of adversarial training, in `keras.ops`: what it computes on every backend."""
 
 import dataclasses
+import itertools
 import threading
 
 import keras
@@ -54,6 +55,18 @@ class AdversarialStep:
     def critic(self, images, labels):
         """Logits (batch, 1) of images in training: all images come by here, real and fake."""
         return self.named.discriminator(_inputs("image", images, labels), training=True)
+
+    def _augmented(self, images, stream):
+        """Images as the discriminator is to see them; `stream` names what is drawn for it.
+
+        Not within the scope of a `frozen` network, where the state cannot be read on JAX.
+        """
+        if self.augmentation is None:
+            return images
+        batch = ops.shape(images)[0]
+        return self.augmentation.augment(
+            images, lambda policy: self._draw(f"{stream}/augmentation/{policy}", batch)
+        )
 
     def _step_on(self, data):
         """Trains on one batch; returns the logs."""
@@ -135,34 +148,44 @@ class AdversarialStep:
     def _discriminator_step(self, real, label, name):
         batch = ops.shape(real)[0]
         fake, fake_label = self._fake(label, batch, name)
+        seen_real = self._augmented(real, f"{name}/real")
+        seen_fake = self._augmented(fake, f"{name}/fake")
 
         def loss():
-            logits, model_losses = self._logits_of_both(real, label, fake, fake_label)
+            logits, model_losses = self._logits_of_both(seen_real, label, seen_fake, fake_label)
             value = self.loss_pair.discriminator(*logits)
             images = (real, label, fake, fake_label)
-            return value + self._terms("discriminator", name, images, model_losses), *logits
+            terms = self._terms("discriminator", name, images, logits, model_losses)
+            return value + terms, *logits
 
         results = self._minimize(loss, self.discriminator, self.discriminator_optimizer)
         loss, *logits = results
-        self._log("discriminator_loss", loss, of_replica.part.loss_weight)
+        part = of_replica.part
+        self._log("discriminator_loss", loss, part.loss_weight)
         for name, values in zip(("real_logits", "fake_logits"), logits, strict=True):
-            self._log(name, values, of_replica.part.logit_weight)
+            self._log(name, values, part.logit_weight)
+        if self.augmentation is not None:
+            images = part.total / self.discriminator_steps
+            self.augmentation.observe(logits[0], images, _weight(part))
 
     def _generator_step(self, real, label):
         real_logits = None
         if self.loss_pair.relativistic:
+            seen = self._augmented(real, "generator/real")
             with frozen(self.discriminator):
-                real_logits = self.critic(real, label)
+                real_logits = self.critic(seen, label)
         discriminator = frozen(self.discriminator)  # read here, so no gradient follows its weights
 
         def loss():
             fake, fake_label = self._fake(label, ops.shape(real)[0], "generator")
             model_losses = [self.named.generator.losses]
+            seen = self._augmented(fake, "generator/fake")
             with discriminator:
-                fake_logits = self.critic(fake, fake_label)
-            value = self.loss_pair.generator(real_logits, fake_logits)
+                fake_logits = self.critic(seen, fake_label)
+            logits = (real_logits, fake_logits)
+            value = self.loss_pair.generator(*logits)
             images = (real, label, fake, fake_label)
-            return (value + self._terms("generator", "generator", images, model_losses),)
+            return (value + self._terms("generator", "generator", images, logits, model_losses),)
 
         (value,) = self._minimize(loss, self.generator, self.generator_optimizer)
         self._average_generator()
@@ -185,32 +208,40 @@ class AdversarialStep:
         both = None if label is None else ops.concatenate([label, fake_label], axis=0)
         return ops.split(self.critic(image, both), 2), [self.named.discriminator.losses]
 
-    def _terms(self, network, name, images, model_losses):
+    def _terms(self, network, name, images, logits, model_losses):
         """The sum of what the regularizers add to the loss of a network."""
         real, real_labels, fake, fake_labels = images
-
-        def critic(image, labels):
-            with frozen(self.discriminator):
-                return self.critic(image, labels)
-
         total = 0.0
         for regularizer in self.regularizers:
             if regularizer.network != network:
                 continue
+            stream = f"{name}/{regularizer.name}"
             update = Update(
-                critic=critic,
+                critic=self._critic_of(stream),
                 real=real,
                 real_labels=real_labels,
+                real_logits=logits[0],
                 fake=fake,
                 fake_labels=fake_labels,
+                fake_logits=logits[1],
+                weight=_weight(of_replica.part),
                 model_losses=model_losses,
-                draw=lambda what, of=regularizer: self._draw(
-                    f"{name}/{of.name}/{what}", ops.shape(real)[0]
-                ),
+                draw=lambda what, of=stream: self._draw(f"{of}/{what}", ops.shape(real)[0]),
                 input_gradient=self._input_gradient,
             )
             total += self._term(regularizer, update)
         return total
+
+    def _critic_of(self, stream):
+        """What a regularizer has for `critic`; each of its calls draws by itself."""
+        calls = itertools.count()
+
+        def critic(images, labels):
+            seen = self._augmented(images, f"{stream}/call{next(calls)}")
+            with frozen(self.discriminator):
+                return self.critic(seen, labels)
+
+        return critic
 
     def _term(self, regularizer, update):
         if regularizer.every == 1:
@@ -263,6 +294,11 @@ def frozen(model):
     what is differentiated.
     """
     return keras.StatelessScope([(variable, variable.value) for variable in model.variables])
+
+
+def _weight(part):
+    """What a mean over a replica's images counts in the mean of all replicas."""
+    return 1.0 if part.loss_weight is None else part.loss_weight
 
 
 def _inputs(name, value, label):

@@ -1,6 +1,7 @@
 """The schema of configs/*.yaml. A config is the whole experiment; every error names its key."""
 
 import difflib
+import re
 import typing
 from pathlib import Path
 from typing import Annotated, Literal
@@ -104,6 +105,22 @@ class Train(Section):
         return absolute(folder)
 
 
+class Augmentation(Section):
+    """What is done to the images that the discriminator sees, real and fake: see `augmentation`."""
+
+    policies: list[Literal["color", "translation", "cutout"]] = ["color", "translation", "cutout"]
+    probability: Annotated[float, pydantic.Field(ge=0, le=1)] = 1.0
+    # The mean sign of the logits on real images that the probability is steered by, from 0 on.
+    target: Annotated[float, pydantic.Field(gt=-1, lt=1)] | None = None
+    adapt_images: Positive = 500_000  # that take the probability from 0 to 1
+
+    def augmentation(self):
+        """Returns the `Augmentation` of `GAN.compile`."""
+        from keras_sagan.adversarial.augmentation import Augmentation
+
+        return Augmentation(**self.model_dump())
+
+
 class Samples(Section):
     """Sample sheets: a row a class, or rows of seeds without classes."""
 
@@ -138,6 +155,7 @@ class Config(Section):
     optimizer: Optimizer = Optimizer()
     loss: union(LossSection, "name") = Hinge()
     train: Train
+    augmentation: Augmentation | None = None
     samples: Samples = Samples()
     checkpoints: Checkpoints = Checkpoints()
     evaluate: Evaluate = Evaluate()
@@ -224,11 +242,11 @@ def dump(config):
 
 
 def flat(config):
-    """Returns the values of a config by their "section.key" names."""
+    """Returns the values of a config by their "section.key" names: None in a section of null."""
     return {
         f"{section}.{key}": value
         for section, values in config.model_dump().items()
-        for key, value in values.items()
+        for key, value in (values or dict.fromkeys(_plain(section).model_fields)).items()
     }
 
 
@@ -241,7 +259,9 @@ def _assign(values, assignment):
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise InputError(f"--set {assignment}: {text!r} is not a YAML value") from error
-    target = values.setdefault(section, {})
+    if values.get(section) is None:
+        values[section] = {}
+    target = values[section]
     if not isinstance(target, dict):
         raise InputError(f"--set {assignment}: {section} is not a section")
     target[key] = value
@@ -274,14 +294,17 @@ def _first_error(error):
         dict.fromkeys(_lower_first(problem["msg"]) for problem in problems)
     ).replace("value error, ", "")
     given = "" if isinstance(first["input"], (dict, Section)) else f" is {first['input']!r}"
-    return f"{name}{given}: {expected}"
+    names = re.findall(r"'(\w+)'", first.get("ctx", {}).get("expected", ""))
+    close = difflib.get_close_matches(str(first["input"]), names, n=1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    return f"{name}{given}: {expected}{hint}"
 
 
 def _unknown(location, kind):
     *section, key = location
     fields = Config.model_fields
     if section:
-        fields = (kind or Config.model_fields[section[0]].annotation).model_fields
+        fields = (kind or _plain(section[0])).model_fields
     name, dotted = ".".join(location), "".join(f"{part}." for part in section)
     if kind is not None:
         others = [other for other, of in kinds(section[0]).items() if key in of.model_fields]
@@ -296,6 +319,12 @@ def _key(section):
     """The key that says of which kind a section is, or None."""
     field = Config.model_fields.get(section)
     return field.discriminator if field else None
+
+
+def _plain(section):
+    """The class of a section of one kind, which may be null."""
+    annotation = Config.model_fields[section].annotation
+    return next(iter(typing.get_args(annotation)), annotation)
 
 
 def kinds(section):

@@ -209,6 +209,7 @@ def make_gan(config, synchronized=False):
         loss=config.loss.loss(),
         discriminator_steps=config.train.discriminator_steps,
         ema=config.train.ema,
+        augmentation=config.augmentation and config.augmentation.augmentation(),
         fake_labels=config.train.fake_labels,
     )
     return gan

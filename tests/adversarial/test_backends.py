@@ -14,7 +14,8 @@ TRAINING = (
     "follow_the_rule or discriminator_steps or mixed_bfloat16 or update[wasserstein] or "
     "gradient_penalty or cannot_be_split or several_steps or any_layers or regularizers or fakes "
     "or any_kind or held_out or rates_sets or goes_on_training or policies or adam_moves "
-    "or keras_says or named_before_anything or no_other_class or last_batch_of"
+    "or keras_says or named_before_anything or no_other_class or last_batch_of "
+    "or augmentation"
 )
 
 

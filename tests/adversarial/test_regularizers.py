@@ -1,10 +1,12 @@
+import types
+
 import keras
 import numpy as np
 import pytest
 from keras import layers, ops
 
 import keras_sagan
-from keras_sagan.adversarial.regularizers import GradientPenalty, Regularizer
+from keras_sagan.adversarial.regularizers import GradientPenalty, LeCam, R1Penalty, Regularizer
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (24, 2, 2, 3)).astype("float32")
 
@@ -105,6 +107,75 @@ def test_the_gradient_of_a_term_reaches_the_weights():
     assert length_after([GradientPenalty(1.0, every=4)]) == pytest.approx(1, abs=1e-3)
 
 
+class Squares(layers.Layer):
+    def call(self, inputs):
+        return ops.square(inputs)
+
+
+@pytest.mark.parametrize("quadratic", [False, True])
+def test_r1_is_the_mean_square_of_the_gradient_at_real_images(quadratic):
+    """Of w x the gradient is w; of w x^2 it is 2 w x. Asked at steps 0 and 2 of four."""
+    losses = []
+    for regularizers in ((), [R1Penalty(3.0, every=2)]):
+        keras.utils.set_random_seed(0)
+        gan, history = trained(regularizers, critic=critic_of(*[Squares()] * quadratic))
+        losses.append(history["discriminator_loss"][0])
+    kernel = ops.convert_to_numpy(gan.discriminator.layers[-1].kernel)[:, 0].astype("float64")
+    squares = []
+    for step in (0, 2):
+        x = IMAGES[4 * step : 4 * step + 4].reshape(4, -1).astype("float64")
+        gradient = 2 * kernel * x if quadratic else np.tile(kernel, (4, 1))
+        squares.append(np.square(gradient).sum(axis=1).mean())
+    expected = 3.0 / 2 * np.mean(squares)  # twice as much at half of the steps
+    assert losses[1] - losses[0] == pytest.approx(expected, rel=1e-4)
+
+
+def test_lecam_is_that_of_its_equation():
+    """Averages without the bias of their start, by the weighted mean that they stand for."""
+    rng = np.random.default_rng(0)
+    lecam = LeCam(0.7, decay=0.9)
+    seen = []
+    for _ in range(4):
+        real, fake = rng.normal(1, 1, (5, 1)), rng.normal(-2, 1, (5, 1))
+        seen.append((real.mean(), fake.mean()))
+        update = types.SimpleNamespace(
+            real_logits=ops.convert_to_tensor(real, "float32"),
+            fake_logits=ops.convert_to_tensor(fake, "float32"),
+            weight=1.0,
+        )
+        found = float(ops.convert_to_numpy(lecam.term(update)))
+        ages = np.arange(len(seen))[::-1]
+        of_real, of_fake = np.average(seen, axis=0, weights=0.9**ages)
+        expected = np.square(real - of_fake).mean() + np.square(fake - of_real).mean()
+        assert found == pytest.approx(0.7 * expected, rel=1e-5)
+
+
+def test_the_gradient_of_lecam_follows_the_logits_but_not_the_averages():
+    """Of a linear critic's step on LeCam alone, by hand."""
+    generator, critic = generator_of(), critic_of()
+    gan = keras_sagan.GAN(generator, critic)
+    nothing = keras_sagan.losses.AdversarialLoss(
+        discriminator=lambda real, fake: 0.0 * ops.mean(real),
+        generator=lambda real, fake: 0.0 * ops.mean(fake),
+    )
+    rates = keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1)
+    gan.compile(*rates, loss=nothing, regularizers=[LeCam(0.5)], ema=None)
+    dense = critic.layers[-1]
+    before = ops.convert_to_numpy(dense.kernel)[:, 0].astype("float64")
+    gan.fit(IMAGES[:4], batch_size=4, verbose=0)
+    gan._step.assign(0)
+    latents = keras_sagan.latents.normal(gan._draw("discriminator0/latents", 4), 4)
+    x = {"real": IMAGES[:4], "fake": ops.convert_to_numpy(generator({"latent": latents}))}
+    x = {of: images.reshape(4, -1).astype("float64") for of, images in x.items()}
+    logits = {of: images @ before for of, images in x.items()}
+    pulls = {
+        of: 2 * (logits[of] - logits[other].mean()) @ x[of] / 4
+        for of, other in (("real", "fake"), ("fake", "real"))
+    }
+    expected = before - 0.1 * 0.5 * (pulls["real"] + pulls["fake"])
+    np.testing.assert_allclose(ops.convert_to_numpy(dense.kernel)[:, 0], expected, atol=1e-5)
+
+
 def test_weight_decay_of_the_networks_counts_once():
     """Keras's l2(a) adds a |W|^2, whatever the number of calls of a step."""
     decay = keras.regularizers.L2(0.1)
@@ -171,3 +242,5 @@ def test_what_cannot_be_is_named():
         Regularizer(network="critic")
     with pytest.raises(ValueError, match="every must be at least 1, got 0"):
         GradientPenalty(every=0)
+    with pytest.raises(ValueError, match="decay must be from 0 to below 1, got 1"):
+        LeCam(decay=1)

@@ -119,7 +119,7 @@ def test_gradient_penalty_against_numpy():
     gan = keras_sagan.GAN(generator, critic)
     gan.compile(loss="wasserstein")
     images = (ops.zeros((4, 32, 32, 3)), None, ops.ones((4, 32, 32, 3)), None)
-    penalty = gan._terms("discriminator", "discriminator0", images, [[]])
+    penalty = gan._terms("discriminator", "discriminator0", images, (None, None), [[]])
     norm = np.linalg.norm(np.asarray(dense.kernel, np.float64))
     assert float(penalty) == pytest.approx(10 * (norm - 1) ** 2, rel=1e-4)
 

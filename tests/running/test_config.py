@@ -100,6 +100,15 @@ def test_the_cache_is_the_same_folder_from_anywhere(tmp_path, monkeypatch):
         ("data.folder=/x", "data: give either name .* or folder"),
         ("train.precision=float64", "train.precision is 'float64'"),
         ("optimizer.beta_1=-1", "optimizer.beta_1 is -1"),
+        ("augmentation.policies=[colour]", "policies is 'colour': .*cutout'.*did you mean color?"),
+        (
+            "augmentation.policy=[color]",
+            "augmentation.policy is not a key .* augmentation.policies",
+        ),
+        ("augmentation.probability=2", "augmentation.probability is 2: .*less than or equal to 1"),
+        ("augmentation.target=1", "augmentation.target is 1: .*less than 1"),
+        ("loss.r1=-1", "loss.r1 is -1: .*greater than or equal to 0"),
+        ("loss.lecan=1", "loss.lecan is not a key of a config; did you mean loss.lecam?"),
     ],
 )
 def test_mistakes_are_named_with_what_would_be_right(assignment, message):
@@ -143,6 +152,29 @@ def test_runs_of_before_go_on(tmp_path):
     assert config.load(PAIRED, ["loss.name=wasserstein"]).loss.gradient_penalty == 10
     values["loss"] = {}
     assert config.parse(values, "config.yaml").loss.name == "hinge"
+
+
+def test_an_augmentation_is_there_once_it_is_named():
+    plain = config.load(PAIRED)
+    assert plain.augmentation is None
+    assert config.flat(plain)["augmentation.target"] is None
+    given = config.load(PAIRED, ["augmentation.target=0.6", "augmentation.policies=[cutout]"])
+    layer = given.augmentation.augmentation()
+    assert layer.target == 0.6 and layer.policies == ("cutout",) and layer.adapt_images == 500_000
+    assert config.flat(given)["augmentation.policies"] == ["cutout"]
+    for loaded in (plain, given):
+        assert config.parse(yaml.safe_load(config.dump(loaded)), "dumped") == loaded
+
+
+def test_what_keeps_from_learning_by_heart_goes_with_every_loss():
+    for name in ("hinge", "wasserstein"):
+        chosen = [f"loss.name={name}"]
+        own = [type(each).__name__ for each in config.load(PAIRED, chosen).loss.loss().regularizers]
+        assert own == ["GradientPenalty"] * (name == "wasserstein")
+        chosen += ["loss.r1=0.5", "loss.r1_every=8", "loss.lecam=0.3"]
+        *rest, r1, lecam = config.load(PAIRED, chosen).loss.loss().regularizers
+        assert [type(each).__name__ for each in (*rest, r1, lecam)] == [*own, "R1Penalty", "LeCam"]
+        assert (r1.weight, r1.every, lecam.weight) == (0.5, 8, 0.3)
 
 
 NEW_KIND = """

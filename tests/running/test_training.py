@@ -90,11 +90,19 @@ def test_a_run_is_not_overwritten(trained_run):
     assert snapshot(folder) == before
 
 
-def test_resuming_with_another_network_is_named(trained_run):
+@pytest.mark.parametrize(
+    ("assignment", "parts"),
+    [
+        ("model.width=16", ("model.width is 16", "started with 8")),
+        ("augmentation.target=0.5", ("augmentation.policies is ['color'", "started with None")),
+        ("loss.lecam=0.3", ("loss.lecam is 0.3", "started with 0")),
+    ],
+)
+def test_resuming_another_run_is_named(trained_run, assignment, parts):
     folder, _ = trained_run
     before = snapshot(folder)
-    arguments = [*train_arguments(folder, "model.width=16"), "--resume"]
-    check_error(run_here(*arguments), "model.width is 16", "started with 8")
+    arguments = [*train_arguments(folder, assignment), "--resume"]
+    check_error(run_here(*arguments), *parts)
     assert snapshot(folder) == before
 
 

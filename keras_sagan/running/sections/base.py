@@ -1,5 +1,6 @@
 """What all sections have in common."""
 
+import dataclasses
 import inspect
 import re
 import typing
@@ -98,12 +99,25 @@ def _arguments(network, values):
 
 
 class LossSection(Section):
-    """The adversarial loss. A loss says its name, that of its function, and the arguments."""
+    """The adversarial loss. A loss says its name, that of its function, and the arguments.
+
+    What keeps the discriminator from learning by heart goes with each of them.
+    """
 
     name: str
+    r1: NonNegative = 0  # weight of the R1 penalty; 0 leaves it out
+    r1_every: Positive = 16  # steps from one R1 penalty to the next
+    lecam: NonNegative = 0  # weight of LeCam regularization; 0 leaves it out
 
     def loss(self):
-        """Returns the `AdversarialLoss`."""
-        from keras_sagan.adversarial import losses
+        """Returns the `AdversarialLoss`, with the regularizers that are asked for."""
+        from keras_sagan.adversarial import losses, regularizers
 
-        return getattr(losses, self.name)(**self.model_dump(exclude={"name"}))
+        arguments = self.model_dump(exclude={"name", "r1", "r1_every", "lecam"})
+        loss = getattr(losses, self.name)(**arguments)
+        further = []
+        if self.r1:
+            further.append(regularizers.R1Penalty(self.r1, every=self.r1_every))
+        if self.lecam:
+            further.append(regularizers.LeCam(self.lecam))
+        return dataclasses.replace(loss, regularizers=(*loss.regularizers, *further))

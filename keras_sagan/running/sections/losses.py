@@ -6,19 +6,19 @@ from keras_sagan.running.sections.base import LossSection, NonNegative
 
 
 class Hinge(LossSection):
-    """No arguments."""
+    """No arguments of its own."""
 
     name: Literal["hinge"] = "hinge"
 
 
 class NonSaturating(LossSection):
-    """No arguments."""
+    """No arguments of its own."""
 
     name: Literal["non_saturating"]
 
 
 class LeastSquares(LossSection):
-    """No arguments."""
+    """No arguments of its own."""
 
     name: Literal["least_squares"]
 
@@ -31,6 +31,6 @@ class Wasserstein(LossSection):
 
 
 class RelativisticAverageHinge(LossSection):
-    """No arguments."""
+    """No arguments of its own."""
 
     name: Literal["relativistic_average_hinge"]
