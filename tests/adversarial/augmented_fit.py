@@ -32,7 +32,7 @@ def fit(devices):
         gan = tiny_gan(
             generator_optimizer=keras.optimizers.SGD(1e-3),
             discriminator_optimizer=keras.optimizers.SGD(1e-3),
-            augmentation=Augmentation(target=0.05, adapt_images=40),
+            augmentation=Augmentation(target=-0.3, adapt_images=40),
             regularizers=[R1Penalty(0.1, every=2), lecam],
         )
     options = {"batch_size": 8, "epochs": 4, "steps_per_epoch": 1, "shuffle": False, "verbose": 0}
