@@ -161,8 +161,8 @@ class LeCam(Regularizer):
     that of the real ones; here it is the whole of the paper's equation.)
 
     Args:
-        weight: Factor of the term. The authors' scripts for a tenth or a fifth of CIFAR-10 have 0.3
-            with BigGAN and the hinge loss, and 1e-6 with StyleGAN2.
+        weight: Factor of the term. The authors' scripts for a tenth of CIFAR-10 have 0.3 with
+            BigGAN and the hinge loss, and 1e-6 with StyleGAN2.
         decay: What is kept of the averages in an update.
         **kwargs: Of `Regularizer`.
 
