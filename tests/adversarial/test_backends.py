@@ -31,9 +31,10 @@ BACKENDS = ["jax", pytest.param("torch", marks=WITH_TORCH)]
         ["tests/layers"],
         ["tests/models", "tests/adversarial/test_losses.py", "tests/sampling/test_latents.py"],
         ["tests/data/test_pipeline.py", "tests/sampling/test_draws.py"],
+        ["tests/running/test_schedules.py"],
         ["tests/adversarial", "--ignore=tests/adversarial/test_backends.py", "-k", TRAINING],
     ],
-    ids=["layers", "models", "data", "training"],
+    ids=["layers", "models", "data", "schedules", "training"],
 )
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.slow
