@@ -87,6 +87,7 @@ def test_other_classes_are_said_in_the_line(old_run, networks, classes, said):
         np.testing.assert_array_equal(same, np.repeat(same[:1], classes, axis=0))
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_passed_over(old_run, tmp_path, capsys):
     copy = Run(tmp_path / "run")
     shutil.copytree(old_run.path, copy.path)
@@ -97,7 +98,7 @@ def test_a_damaged_checkpoint_is_passed_over(old_run, tmp_path, capsys):
     np.testing.assert_array_equal(gan.sample(range(2), [0, 1]), expected)
 
 
-@pytest.mark.parametrize("with_discriminator", [True, False])
+@pytest.mark.parametrize("with_discriminator", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_imported_runs_are_taken_over_too(tmp_path, with_discriminator):
     imported = Run(tmp_path / "run")
     imported.create(config(classes=None))
