@@ -245,7 +245,8 @@ def test_a_loaded_gan_goes_on_with_its_probability(tmp_path):
         np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_two_devices_train_as_one(backend):
     if BACKEND != "tensorflow":
         pytest.skip("it starts programs of each backend")
