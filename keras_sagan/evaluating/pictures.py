@@ -26,7 +26,7 @@ def of_run(run, samples, seed=0, truncation=1.0, best=False):
     from keras_sagan.sampling import Sampler
 
     folder = run.generator_checkpoint(best)
-    generator = run.load_generator(folder=folder)
+    generator = run.load_generator(folder)
     sampler = Sampler(generator)
     pictures = pictures_of(sampler.batches, generator.num_classes, samples, seed, truncation)
     pictures.protocol |= {

@@ -31,7 +31,7 @@ class Subject:
 
     def __init__(self, run, folder, seed=0):
         self.run, self.folder, self.seed = run, folder, seed
-        self.generator = named_generator(run.load_generator(folder=folder))
+        self.generator = named_generator(run.load_generator(folder))
         self.image_size = self.generator.output.shape[1]
         self.class_names = run.class_names()
         self._model = inference_model(self.generator)

@@ -33,7 +33,7 @@ def take_over(gan, config):
         of_run = run.config()
         step = run.whole_step(checkpoints.WEIGHTS, checkpoints.GENERATOR)
         folder = run.checkpoint(step)
-        generator = run.load_generator(folder=folder)
+        generator = run.load_generator(folder)
         discriminator = checkpoints.load_discriminator(folder, of_run)
     except InputError as error:
         raise InputError(f"train.init_from: {error}") from error

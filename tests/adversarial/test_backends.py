@@ -142,6 +142,7 @@ def draw(folder, out, run_sample, **options):
         return np.asarray(sheet).astype(int)
 
 
+@pytest.mark.slow
 def test_programs_run_without_tensorflow(trained_on_jax, without_tensorflow, tmp_path):
     folder = trained_on_jax
     assert Run(folder).checkpoint_steps() == [3, 6]

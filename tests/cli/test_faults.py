@@ -24,6 +24,7 @@ def test_pictures_on_a_full_disk(trained_run, small_disk, name):
     assert [path.name for path in small_disk.path.rglob("*") if path.is_file()] == ["filler"]
 
 
+@pytest.mark.slow
 def test_history_on_a_full_disk(trained_run, small_disk):
     folder = small_disk.path / "run"
     shutil.copytree(trained_run[0], folder)

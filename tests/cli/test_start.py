@@ -39,6 +39,7 @@ def test_gpus_give_memory_when_it_is_needed(monkeypatch):
     assert growing == [("GPU:0", True), ("GPU:1", True)]
 
 
+@pytest.mark.slow
 def test_an_nvidia_gpu_that_tensorflow_does_not_see_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(devices.shutil, "which", {"nvidia-smi": "/usr/bin/nvidia-smi"}.get)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

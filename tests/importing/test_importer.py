@@ -98,6 +98,7 @@ def test_the_run_has_the_networks_and_what_the_system_published(imported):
     assert_same_weights(gan.discriminator, given.discriminator)
 
 
+@pytest.mark.slow
 def test_both_the_average_and_what_was_trained_are_kept(imported):
     given = networks(500, averaged=True)
     run = imported(given)

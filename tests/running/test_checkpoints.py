@@ -94,6 +94,7 @@ def test_the_last_whole_checkpoint_counts(run_copy, harm, name):
     assert run_copy.whole_step(WEIGHTS if name == GENERATOR else GENERATOR) == 6
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_the_last_whole_checkpoint(run_copy):
     path = run_copy.checkpoint(6) / WEIGHTS
     damage(path)

@@ -43,7 +43,7 @@ def test_two_devices_train_as_one(backend, family, loss):
 @pytest.mark.parametrize(
     "images",
     [
-        33,  # in batches of 8: of the last image one device gets nothing
+        pytest.param(33, marks=pytest.mark.slow),  # in batches of 8: one device gets no last image
         pytest.param(38, marks=pytest.mark.slow),  # of the last 6, four and two
     ],
 )
@@ -58,6 +58,7 @@ def test_a_batch_that_cannot_be_shared_equally_counts_each_image_once(images):
         assert np.isfinite(values).all()
 
 
+@pytest.mark.slow
 def test_two_devices_train_a_run_and_go_on_with_it(tmp_path):
     folder = tmp_path / "run"
     arguments = [*train_arguments(folder, "samples.every=3"), "--strategy", "mirrored"]

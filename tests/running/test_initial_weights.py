@@ -58,7 +58,7 @@ def test_a_new_run_draws_what_the_old_one_drew(old_run):
     given = config().starting_from(old_run.path)
     gan = training.make_gan(given)
     (line,) = initial_weights.take_over(gan, given)
-    expected = sample(old_run.load_generator(6), range(4), [0, 1, 2, 0])
+    expected = sample(old_run.load_generator(old_run.checkpoint(6)), range(4), [0, 1, 2, 0])
     np.testing.assert_array_equal(gan.sample(range(4), [0, 1, 2, 0]), expected)
     whole = training.make_gan(config())
     old_run.load_checkpoint(whole)
@@ -94,7 +94,7 @@ def test_a_damaged_checkpoint_is_passed_over(old_run, tmp_path, capsys):
     (copy.checkpoint(6) / checkpoints.WEIGHTS).write_bytes(b"")
     gan, line = begun(copy)
     assert line.endswith("at step 5") and "checkpoint of step 5 is used" in capsys.readouterr().err
-    expected = sample(old_run.load_generator(5), range(2), [0, 1])
+    expected = sample(old_run.load_generator(old_run.checkpoint(5)), range(2), [0, 1])
     np.testing.assert_array_equal(gan.sample(range(2), [0, 1]), expected)
 
 
@@ -126,7 +126,9 @@ def test_imported_runs_are_taken_over_too(tmp_path, with_discriminator):
 @pytest.fixture(scope="module")
 def loaded(old_run):
     folder = old_run.checkpoint(6)
-    return old_run.load_generator(6), checkpoints.load_discriminator(folder, old_run.config())
+    return old_run.load_generator(old_run.checkpoint(6)), checkpoints.load_discriminator(
+        folder, old_run.config()
+    )
 
 
 @pytest.fixture
@@ -168,6 +170,7 @@ def test_runs_that_are_none_are_named(old_run, tmp_path):
         begun(Run(tmp_path / "run"))
 
 
+@pytest.mark.slow
 def test_mistakes_on_the_command_line_write_nothing(old_run, tmp_path):
     folder = tmp_path / "run"
     command = train_arguments(folder, "model.width=16")
@@ -195,6 +198,7 @@ def pictures(tmp_path):
     return tmp_path / "pictures"
 
 
+@pytest.mark.slow
 def test_a_run_needs_the_other_until_its_first_checkpoint(old_run, tmp_path, pictures):
     """It has two classes, the other one three; it was stopped before its first."""
     source = tmp_path / "source"

@@ -235,7 +235,7 @@ def test_the_best_checkpoint_is_of_the_best_figure(monitored):
     assert Run(folder).best_checkpoint().name == f"best-{best:08d}"
     assert len([*(folder / "checkpoints").glob("best-*")]) == 1
     assert Run(folder).checkpoint_steps() == [3, 5]
-    Run(folder).load_generator(folder=Run(folder).best_checkpoint())
+    Run(folder).load_generator(Run(folder).best_checkpoint())
 
 
 def test_pictures_that_are_held_out_are_not_trained_on(monitored):
