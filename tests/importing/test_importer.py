@@ -76,6 +76,7 @@ def assert_same_weights(first, second):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_the_run_has_the_networks_and_what_the_system_published(imported):
     given = networks(500, train={"steps": 1000, "batch_size": 16}, loss={"name": "non_saturating"})
     run = imported(given)

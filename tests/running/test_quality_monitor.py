@@ -296,6 +296,7 @@ def test_a_resumed_run_replaces_its_best_by_a_better_one_alone(monitored, tmp_pa
     assert [bool(row["recall"]) for row in rows(folder)] == [i == 7 for i in range(8)]
 
 
+@pytest.mark.slow
 def test_more_than_one_evaluation_a_row(tmp_path):
     process = run_here(
         *train_arguments(tmp_path / "run", "evaluate.every_steps=2", "train.log_every=3")

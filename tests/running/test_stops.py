@@ -61,9 +61,8 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path):
     assert ours[-1]["generator_loss"] == theirs[-1]["generator_loss"]
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_save_and_leave(tmp_path, number):
     folder = tmp_path / "run"
     command = train_arguments(folder, "checkpoints.every=100000", "train.steps=100000")
