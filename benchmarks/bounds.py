@@ -6,27 +6,25 @@ One half of a folder's pictures is judged against the other half, as a generator
 as the data is; and noise, each value from 0 to 255 alike, labelled in turn.
 """
 
-import argparse
 import json
-from pathlib import Path
 
-from keras_sagan.cli.program import Parser, positive, run
+from benchmarks import contest
+from keras_sagan.cli.program import run
 
 
 def main():
     """Judges both."""
-    parser = Parser(
-        prog="python -m benchmarks.bounds",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = contest.Parser("bounds", __doc__, peers=(), rounds=False)
     parser.add_argument("--data", required=True, metavar="DIR", help="folder of real pictures")
-    parser.add_argument("--image-size", type=positive, default=32, help="they are resized to this")
-    parser.add_argument("--samples", type=positive, default=10_000, help="pictures that are judged")
+    parser.add_argument(
+        "--image-size", type=contest.positive, default=32, help="they are resized to this"
+    )
+    parser.add_argument(
+        "--samples", type=contest.positive, default=10_000, help="pictures that are judged"
+    )
     parser.add_argument(
         "--extractor", metavar="NAME", help="as of keras-sagan evaluate; else what suits the data"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="where to write the numbers")
     return run(judge, parser.parse_args())
 
 

@@ -38,14 +38,22 @@ class Contestant:
 
 
 class Parser(argparse.ArgumentParser):
-    """The arguments that all benchmarks have. What is wrong is said in one line."""
+    """The arguments that all benchmarks have. What is wrong is said in one line.
 
-    def __init__(self, name, description, peers=PEERS):
+    Args:
+        name: Of the benchmark's module.
+        description: What it measures.
+        peers: Of which clones may be given.
+        rounds: Whether there are turns to take.
+    """
+
+    def __init__(self, name, description, peers=PEERS, rounds=True):
         formatter = argparse.RawDescriptionHelpFormatter
         super().__init__(
             f"python -m benchmarks.{name}", None, description, formatter_class=formatter
         )
-        self.add_argument("--rounds", type=positive, default=7, help="turns of each contestant")
+        if rounds:
+            self.add_argument("--rounds", type=positive, default=7, help="turns of each contestant")
         self.add_argument(
             "--out", type=Path, metavar="FILE.json", help="where to write the numbers"
         )

@@ -8,9 +8,7 @@ row is a variant: the mean of its seeds, and their standard deviation. Runs that
 go on, so the same command does after a stop.
 """
 
-import argparse
 import concurrent.futures
-import csv
 import json
 import os
 import statistics
@@ -18,20 +16,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import machine
-from keras_sagan.cli.program import Parser, positive
+from benchmarks import contest, machine
 
-ROOT = Path(__file__).parents[1]
+ROOT = contest.FOLDER.parent
 _THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
 def main():
     """Trains and judges all variants."""
-    parser = Parser(
-        prog="python -m benchmarks.variants",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = contest.Parser("variants", __doc__, peers=(), rounds=False)
     parser.add_argument("--config", required=True, metavar="FILE", help="the config")
     parser.add_argument("--data", metavar="DIR", help="as of train.py")
     parser.add_argument("--runs", required=True, type=Path, metavar="DIR", help="folder of runs")
@@ -47,17 +40,16 @@ def main():
     parser.add_argument(
         "--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="SEED", help="of the trainings"
     )
-    parser.add_argument("--steps", type=positive, help="of each; else the config's")
+    parser.add_argument("--steps", type=contest.positive, help="of each; else the config's")
     parser.add_argument(
-        "--together", type=positive, default=1, help="runs at a time, which share the cores"
+        "--together", type=contest.positive, default=1, help="runs at a time, which share the cores"
     )
     parser.add_argument(
         "--samples",
-        type=positive,
+        type=contest.positive,
         default=10_000,  # the standard error of a share is at most 0.005
         help="pictures that a run is judged by",
     )
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="where to write the numbers")
     options = parser.parse_args()
     names = [name for name, *_ in options.variants]
     if len({*names}) < len(names):
@@ -99,12 +91,13 @@ def trained(variant, seed, options):
     _run([ROOT / "train.py", *given, *resume, *changes], options.together)
     command = ["-m", "keras_sagan.cli", "evaluate", run, "--samples", options.samples]
     _run(command, options.together)
-    figures = json.loads((run / "evaluation.json").read_text())["metrics"]
-    figures = {k: v["value"] if isinstance(v, dict) else v for k, v in figures.items()}
-    with (run / "logs" / "history.csv").open(newline="") as file:
-        history = list(csv.DictReader(file))
-    speeds = [float(row["steps_per_second"]) for row in history]
-    about = {"variant": name, "seed": seed, "run": run, "steps": int(history[-1]["step"])}
+    from keras_sagan.evaluating import comparing
+    from keras_sagan.running.run_folder import Run
+
+    (record,) = comparing.records([Run(run)])
+    speeds, steps = (record.history[column] for column in ("steps_per_second", "step"))
+    about = {"variant": name, "seed": seed, "run": run, "steps": int(steps[-1])}
+    figures = {name: value for name, (value, _) in record.figures.items()}
     return {**about, "steps/s": statistics.median(speeds), **figures}
 
 
@@ -144,14 +137,13 @@ def summary(name, rows):
 
 def table(summaries):
     """Returns the lines of a table of summaries, a variant a column."""
-    rows = [["", *(name for name, _ in summaries)]]
+    columns = {name: lambda row, name=name: row["cells"][name] for name, _ in summaries}
+    rows = []
     for key in summaries[0][1]:
-        cells = (numbers[key] for _, numbers in summaries)
-        rows.append([key, *(f"{mean:.4g} +- {spread:.2g}" for mean, spread in cells)])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
-    ]
+        pairs = ((name, numbers[key]) for name, numbers in summaries)
+        cells = {name: f"{mean:.4g} +- {spread:.2g}" for name, (mean, spread) in pairs}
+        rows.append({"name": key, "cells": cells})
+    return list(contest.table(rows, columns))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@ import subprocess
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
+import numpy as np
 import pytest
 from disks import mounted
+from PIL import Image
 from programs import run, train_arguments
 
 if keras.config.backend() == "torch":
@@ -35,6 +37,18 @@ def fixed_seed_and_policy():
 def small_disk(tmp_path):
     with mounted(tmp_path / "disk") as disk:
         yield disk
+
+
+@pytest.fixture
+def cats_and_dogs(tmp_path):
+    """A folder of two classes of six pictures each."""
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for i in range(6):
+            pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pictures" / name / f"{i}.png")
+    return tmp_path / "pictures"
 
 
 @pytest.fixture(scope="session")

@@ -32,10 +32,11 @@ class LearningRates(keras.callbacks.Callback):
     """
 
     def on_epoch_end(self, epoch, logs=None):
-        for rate in self.model.optimizer.optimizers:
-            if not isinstance(rate.learning_rate, keras.Variable):
-                value = keras.ops.convert_to_numpy(rate.learning_rate)
-                logs[f"{rate.name}_learning_rate"] = float(value)
+        for optimizer in self.model.optimizer.optimizers:
+            rate = optimizer.learning_rate
+            if not isinstance(rate, keras.Variable):
+                rate = float(keras.ops.convert_to_numpy(rate))
+                logs[f"{optimizer.name}_learning_rate"] = rate
 
 
 class AugmentationProbability(keras.callbacks.Callback):

@@ -112,13 +112,8 @@ class GradientPenalty(Regularizer):
     def term(self, update):
         share = latents.uniform(update.draw("between"), 1)[:, :, None, None]
         fake = ops.cast(update.fake, update.real.dtype)
-        gradient = update.input_gradient(
-            lambda image: update.critic(image, update.real_labels),
-            share * update.real + (1.0 - share) * fake,
-        )
-        # The small number keeps the root's own gradient finite at 0.
-        squares = ops.square(ops.cast(gradient, "float32"))
-        norm = ops.sqrt(ops.sum(squares, axis=(1, 2, 3)) + 1e-12)
+        squares = _squared_gradients(update, share * update.real + (1.0 - share) * fake)
+        norm = ops.sqrt(squares + 1e-12)  # whose own gradient is infinite at 0
         return self.weight * ops.mean(ops.square(norm - 1.0))
 
 
@@ -142,11 +137,13 @@ class R1Penalty(Regularizer):
         self.weight = weight
 
     def term(self, update):
-        gradient = update.input_gradient(
-            lambda image: update.critic(image, update.real_labels), update.real
-        )
-        squares = ops.square(ops.cast(gradient, "float32"))
-        return 0.5 * self.weight * ops.mean(ops.sum(squares, axis=(1, 2, 3)))
+        return 0.5 * self.weight * ops.mean(_squared_gradients(update, update.real))
+
+
+def _squared_gradients(update, images):
+    """Squared lengths of the gradients of the logits by images: (batch,) float32."""
+    gradient = update.input_gradient(lambda image: update.critic(image, update.real_labels), images)
+    return ops.sum(ops.square(ops.cast(gradient, "float32")), axis=(1, 2, 3))
 
 
 @keras.saving.register_keras_serializable(package="keras_sagan")

@@ -1,6 +1,7 @@
 """Files that are written whole or not at all, also where the disk fills up meanwhile."""
 
 import contextlib
+import csv
 import os
 
 
@@ -17,6 +18,14 @@ def replacing(path):
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def write_rows(path, columns, rows):
+    """Writes a CSV file of dictionaries in the place of the one that is there."""
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def write_to_disk(path, content):

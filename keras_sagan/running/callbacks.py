@@ -16,7 +16,7 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from keras_sagan.files.system import STOP_SIGNALS
-from keras_sagan.files.whole_files import append, replacing
+from keras_sagan.files.whole_files import append, replacing, write_rows
 from keras_sagan.models import map_shapes, with_attention_maps
 from keras_sagan.running.quality_monitor import QualityMonitor
 from keras_sagan.running.stop_request import StopRequest
@@ -82,13 +82,7 @@ class HistoryFiles(keras.callbacks.Callback):
         missing = [name for name in logs if name not in columns]
         if missing:
             columns += missing
-            with (
-                replacing(self._csv_file) as partial,
-                partial.open("w", encoding="utf-8", newline="") as file,
-            ):
-                writer = csv.DictWriter(file, columns)
-                writer.writeheader()
-                writer.writerows(rows)
+            write_rows(self._csv_file, columns, rows)
         return columns
 
     def _add_events(self, events):

@@ -24,7 +24,7 @@ from pathlib import Path
 from keras_sagan.data.names import one_line
 from keras_sagan.errors import InputError
 from keras_sagan.files import system
-from keras_sagan.files.whole_files import replacing
+from keras_sagan.files.whole_files import replacing, write_rows
 from keras_sagan.running import checkpoints
 from keras_sagan.running import config as config_module
 
@@ -213,7 +213,7 @@ class Run:
             gan: The GAN.
             best: A dictionary in JSON's types of what it is best by.
         """
-        old = [*self.checkpoints.glob("best-*")]
+        old = self._best_checkpoints()
         folder = self.checkpoints / f"best-{gan.step:08d}"
         checkpoints.write(gan, folder, best)
         for each in old:
@@ -222,7 +222,7 @@ class Run:
 
     def best_by(self):
         """Returns what the best checkpoint was saved with, or None."""
-        found = sorted(self.checkpoints.glob("best-*"))
+        found = self._best_checkpoints()
         return checkpoints.best_by(found[-1]) if found else None
 
     def best_checkpoint(self):
@@ -231,10 +231,14 @@ class Run:
         Raises:
             InputError: There is none.
         """
-        found = sorted(self.checkpoints.glob("best-*"))
+        found = self._best_checkpoints()
         if not found:
             raise InputError(f"{self.path} has no best checkpoint: train with evaluate.every_steps")
         return found[-1]
+
+    def _best_checkpoints(self):
+        """One, or two where a run was ended while the better one took the other's place."""
+        return sorted(self.checkpoints.glob("best-*"))
 
     def generator_checkpoint(self, best=False):
         """Returns the folder of the checkpoint to draw with.
@@ -312,14 +316,9 @@ class Run:
         with self.history.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
             fields, rows = reader.fieldnames, list(reader)
-        with (
-            replacing(self.history) as partial,
-            partial.open("w", encoding="utf-8", newline="") as file,
-        ):
-            writer = csv.DictWriter(file, fields)
-            writer.writeheader()
-            # A row that lacks values was cut off, where its disk was full or its machine died.
-            writer.writerows(r for r in rows if None not in r.values() and int(r["step"]) <= step)
+        # A row that lacks values was cut off, where its disk was full or its machine died.
+        kept = (row for row in rows if None not in row.values() and int(row["step"]) <= step)
+        write_rows(self.history, fields, kept)
 
     def last_step(self):
         """Returns the step of the last checkpoint, whole or not, or raises InputError."""

@@ -66,6 +66,12 @@ def train(config, run_dir, resume=False, strategy="auto"):
             f"train.batch_size is {config.train.batch_size}, which {devices.count} devices cannot "
             "share equally"
         )
+    every = config.evaluate.every_steps
+    if every is not None and every < config.train.log_every:
+        raise InputError(
+            f"evaluate.every_steps is {every}, and train.log_every {config.train.log_every}: a row "
+            "of history.csv has room for one evaluation, so make train.log_every at most as large"
+        )
     if not resume:
         run.forget_skipped()
     source = make_source(config, run.skipped_images)
@@ -73,12 +79,6 @@ def train(config, run_dir, resume=False, strategy="auto"):
         raise InputError(
             f"evaluate.held_out is {config.evaluate.held_out}, more than half of the "
             f"{len(source)} images"
-        )
-    every = config.evaluate.every_steps
-    if every is not None and every < config.train.log_every:
-        raise InputError(
-            f"evaluate.every_steps is {every}, and train.log_every {config.train.log_every}: a row "
-            "of history.csv has room for one evaluation, so make train.log_every at most as large"
         )
     if resume:
         data_record.check_same(run, source, config.data.folder or config.data.name)

@@ -54,17 +54,6 @@ def imported(monkeypatch, tmp_path):
     return of
 
 
-@pytest.fixture
-def pictures(tmp_path):
-    rng = np.random.default_rng(0)
-    for name in ("cat", "dog"):
-        (tmp_path / "pictures" / name).mkdir(parents=True)
-        for i in range(6):
-            pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "pictures" / name / f"{i}.png")
-    return tmp_path / "pictures"
-
-
 def gan_of(run):
     gan = training.make_gan(run.config())
     run.load_checkpoint(gan)
@@ -119,13 +108,13 @@ def test_without_a_discriminator_it_begins_anew(imported):
 
 
 @pytest.mark.slow
-def test_it_trains_on_from_there(imported, pictures):
+def test_it_trains_on_from_there(imported, cats_and_dogs):
     run = imported(networks(500, averaged=True, train={"steps": 1000, "batch_size": 64}))
     arguments = ["train.py", "--run-dir", run.path, "--resume"]
     process = run_here(*arguments)
     assert process.returncode == 2
     assert "data: give either name (a TFDS set or paired_shapes) or folder" in process.stderr
-    process = run_here(*arguments, "--data", pictures, "--set", "train.steps=502", *SETTINGS)
+    process = run_here(*arguments, "--data", cats_and_dogs, "--set", "train.steps=502", *SETTINGS)
     assert process.returncode == 0, process.stderr
     assert "going on with" in process.stdout
     assert run.checkpoint_steps() == [500, 501, 502]
@@ -138,9 +127,9 @@ def test_it_trains_on_from_there(imported, pictures):
     assert not checkpoints.is_imported(run.checkpoint(502))
 
 
-def test_its_networks_may_not_change(imported, pictures):
+def test_its_networks_may_not_change(imported, cats_and_dogs):
     run = imported(networks(500))
-    arguments = ["train.py", "--run-dir", run.path, "--resume", "--data", pictures]
+    arguments = ["train.py", "--run-dir", run.path, "--resume", "--data", cats_and_dogs]
     process = run_here(*arguments, "--set", "model.width=16")
     assert process.returncode == 2
     assert "model.width is 16, but the run" in process.stderr

@@ -4,7 +4,6 @@ import shutil
 
 import numpy as np
 import pytest
-from PIL import Image
 from programs import JAX, run, run_here, train_arguments
 from run_files import rows, weights
 
@@ -188,25 +187,15 @@ def test_mistakes_on_the_command_line_write_nothing(old_run, tmp_path):
         assert not folder.exists()
 
 
-@pytest.fixture
-def pictures(tmp_path):
-    for name in ("cat", "dog"):
-        (tmp_path / "pictures" / name).mkdir(parents=True)
-        for i in range(4):
-            pixels = RNG.integers(0, 256, (32, 32, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "pictures" / name / f"{i}.png")
-    return tmp_path / "pictures"
-
-
 @pytest.mark.slow
-def test_a_run_needs_the_other_until_its_first_checkpoint(old_run, tmp_path, pictures):
+def test_a_run_needs_the_other_until_its_first_checkpoint(old_run, tmp_path, cats_and_dogs):
     """It has two classes, the other one three; it was stopped before its first."""
     source = tmp_path / "source"
     shutil.copytree(old_run.path, source)
     begun = Run(tmp_path / "run")
     given = [*SMALL, "train.steps=1", "samples.columns=2", "optimizer.schedule=cosine"]
     loaded = config_module.load(
-        "configs/paired_shapes.yaml", [*given, "model.num_classes=2"], pictures
+        "configs/paired_shapes.yaml", [*given, "model.num_classes=2"], cats_and_dogs
     )
     begun.create(loaded.starting_from(source))
     resume = ("train.py", "--resume", "--run-dir", begun.path)

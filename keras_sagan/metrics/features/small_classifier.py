@@ -227,19 +227,18 @@ def classifier(source, identity):
         return cifar10_jpeg("classifier")
     key = json.dumps([identity, size, names], sort_keys=True)
     path = cache_folder("classifiers") / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
-    try:
-        found = ClassifierExtractor("classifier", path, size, names) if path.exists() else None
-    except InputError:  # it was cut off, or its disk is damaged: trained again
-        found = None
-    if found is None:
-        count = min(len(source), _MOST[0], _MOST[1] // (3 * size * size))
-        indices = np.random.default_rng(0).permutation(len(source))[:count]
-        print(f"classifier: trains on {count} pictures of {len(names)} classes", flush=True)
-        images, labels = source.read(np.sort(indices))
-        model = small_classifier(size, len(names))
-        accuracy = train(model, images, labels)
-        with replacing(path) as partial, partial.open("wb") as file:
-            save(model, file, accuracy)
-        print(f"classifier: tells {accuracy:.1%} of the pictures held out ({path})", flush=True)
-        found = ClassifierExtractor("classifier", path, size, names)
-    return found
+    if path.exists():
+        try:
+            return ClassifierExtractor("classifier", path, size, names)
+        except InputError:  # it was cut off, or its disk is damaged: trained again
+            path.unlink()
+    count = min(len(source), _MOST[0], _MOST[1] // (3 * size * size))
+    indices = np.random.default_rng(0).permutation(len(source))[:count]
+    print(f"classifier: trains on {count} pictures of {len(names)} classes", flush=True)
+    images, labels = source.read(np.sort(indices))
+    model = small_classifier(size, len(names))
+    accuracy = train(model, images, labels)
+    with replacing(path) as partial, partial.open("wb") as file:
+        save(model, file, accuracy)
+    print(f"classifier: tells {accuracy:.1%} of the pictures held out ({path})", flush=True)
+    return ClassifierExtractor("classifier", path, size, names)
