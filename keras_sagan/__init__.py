@@ -15,6 +15,7 @@ __all__ = [
     "importing",
     "latents",
     "layers",
+    "load_pretrained",
     "losses",
     "metrics",
     "models",
@@ -39,6 +40,8 @@ def __getattr__(name):
     # Submodules load when first used: Keras and its backend take seconds to import.
     if name == "GAN":
         return importlib.import_module("keras_sagan.adversarial.gan").GAN
+    if name == "load_pretrained":
+        return importlib.import_module("keras_sagan.running.pretrained").load_pretrained
     if name in __all__:
         return importlib.import_module(f"keras_sagan.{_PLACES.get(name, name)}")
     raise AttributeError(f"module 'keras_sagan' has no attribute {name!r}")

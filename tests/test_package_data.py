@@ -12,6 +12,7 @@ def test_files_that_are_no_code_are_installed_too():
         for package, patterns in settings["package-data"].items()
         for pattern in patterns
         for path in REPOSITORY.joinpath(*package.split(".")).glob(pattern)
+        if path.is_file()
     }
     others = {
         path

@@ -20,14 +20,14 @@ def add_arguments(parser):
 def run(options):
     """Prints the table and draws the curves; returns the exit code."""
     from keras_sagan.evaluating import comparing
-    from keras_sagan.running.run_folder import Run
+    from keras_sagan.running.pretrained import find_run
 
     out = Path(options.out)
     if out.suffix.lower() != ".png":
         raise InputError(f"--out {out}: name a file that ends in .png")
     if not out.parent.is_dir():
         raise InputError(f"--out {out}: there is no folder {out.parent}")
-    found = comparing.records([Run(path) for path in options.runs])
+    found = comparing.records([find_run(path) for path in options.runs])
     print("\n".join(comparing.table(found)), flush=True)
     try:
         comparing.draw(found, out)

@@ -5,21 +5,27 @@ import typing
 import warnings
 from pathlib import Path
 
-from keras_sagan.cli.program import LAST_SEED, add_best, cannot_write, finite, positive, seed
+from keras_sagan.cli.program import (
+    LAST_SEED,
+    add_best,
+    add_run,
+    cannot_write,
+    finite,
+    positive,
+    seed,
+)
 from keras_sagan.cli.quiet import start_backend
 from keras_sagan.errors import InputError
 from keras_sagan.running.config import Metric
+from keras_sagan.running.pretrained import find_run
 
 _METRICS = typing.get_args(Metric)
 
 
 def add_arguments(parser):
     """Adds the arguments of `evaluate`."""
-    parser.add_argument(
-        "pictures",
-        metavar="RUN|FILE.tflite|DIR",
-        help="a run folder, an exported file, or a folder of pictures that anything drew",
-    )
+    others = ", an exported file, or a folder of pictures that anything drew"
+    add_run(parser, "RUN|FILE.tflite|DIR", others)
     given = parser.add_mutually_exclusive_group()
     given.add_argument(
         "--data", metavar="DIR", help="real pictures; else those that the run learns from"
@@ -62,8 +68,9 @@ def add_arguments(parser):
 
 def run(options):
     """Evaluates pictures; returns the exit code."""
-    path = Path(options.pictures)
-    is_run = (path / "config.yaml").exists()
+    run_folder = find_run(options.run)
+    path = run_folder.path
+    is_run = run_folder.config_file.exists()
     if not is_run and not path.exists():
         raise InputError(f"{path}: there is no such run, file or folder")
     if options.samples < 2:
@@ -72,7 +79,10 @@ def run(options):
         raise InputError(f"--samples {options.samples}: seeds would go beyond {LAST_SEED}")
     if not is_run and (options.best or options.sweep_truncation):
         raise InputError(f"--best and --sweep-truncation are of runs, and {path} is none")
-    out = Path(options.out) if options.out else path / "evaluation.json" if is_run else None
+    out = Path(options.out) if options.out else None
+    if out is None and is_run:
+        run_folder.make_outputs()
+        out = run_folder.evaluation
     if out is not None and not out.parent.is_dir():
         raise InputError(f"--out {out}: there is no folder {out.parent}")
     start_backend()
@@ -82,7 +92,7 @@ def run(options):
         with warnings.catch_warnings():
             # As a line, such as that there are few pictures, and without a place in the code.
             warnings.showwarning = _show_warning
-            result, sweep = _evaluate(options, path, is_run)
+            result, sweep = _evaluate(options, run_folder if is_run else None, path)
         print("\n".join(evaluation.table(result)))
         if out is not None:
             evaluation.write(result, out)
@@ -102,18 +112,16 @@ def _show_warning(message, *_):
     print(f"warning: {message}", file=sys.stderr)
 
 
-def _evaluate(options, path, is_run):
+def _evaluate(options, run_folder, path):
     from keras_sagan.evaluating import pictures, sweeping
     from keras_sagan.metrics import evaluation
     from keras_sagan.metrics.features import reference
     from keras_sagan.running import real_pictures
-    from keras_sagan.running.run_folder import Run
 
-    run_folder = Run(path) if is_run else None
-    config = run_folder.config() if is_run else None
+    config = run_folder and run_folder.config()
     drawn = (options.samples, options.seed, options.truncation)
     judged = None
-    if is_run:
+    if run_folder:
         judged, size = pictures.of_run(run_folder, *drawn, options.best)
     elif path.is_file():
         judged, size = pictures.of_tflite(path, *drawn)

@@ -3,15 +3,16 @@
 import sys
 from importlib.util import find_spec
 
-from keras_sagan.cli.program import add_best, cannot_write, positive
+from keras_sagan.cli.program import add_best, add_run, cannot_write, positive
 from keras_sagan.cli.quiet import start_backend, startup_lines_dropped
 from keras_sagan.errors import InputError
 from keras_sagan.exporting import PRECISIONS
+from keras_sagan.running.pretrained import find_run
 
 
 def add_arguments(parser):
     """Adds the arguments of `export`."""
-    parser.add_argument("run", metavar="RUN", help="a run folder")
+    add_run(parser)
     parser.add_argument(
         "--quantize",
         choices=PRECISIONS,
@@ -28,9 +29,7 @@ def add_arguments(parser):
 
 def run(options):
     """Writes a SavedModel and TF Lite files; returns the exit code."""
-    from keras_sagan.running.run_folder import Run
-
-    run_folder = Run(options.run)
+    run_folder = find_run(options.run)
     run_folder.config()
     checkpoint = run_folder.generator_checkpoint(options.best)
     run_folder.check_export(options.overwrite)

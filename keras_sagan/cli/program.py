@@ -9,6 +9,7 @@ import signal
 import sys
 
 from keras_sagan.errors import InputError
+from keras_sagan.running import pretrained
 
 LAST_SEED = 2**31 - 1
 
@@ -49,6 +50,21 @@ def cannot_write(where, error):
     """Says in a line what an OSError was; returns the exit code: 1 if a disk is full, else 2."""
     print(f"error: {where}: {error.strerror or error}", file=sys.stderr)
     return 1 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else 2
+
+
+def add_run(parser, metavar="RUN", others=""):
+    """Adds the argument of commands that take a run: its folder, or a pretrained generator.
+
+    Args:
+        parser: The parser.
+        metavar: What stands for it in the help text.
+        others: What else may be given.
+    """
+    parser.add_argument(
+        "run",
+        metavar=metavar,
+        help=f"a run folder, or a pretrained generator ({', '.join(pretrained.names())}){others}",
+    )
 
 
 def add_best(parser):

@@ -4,14 +4,23 @@ import signal
 import sys
 from pathlib import Path
 
-from keras_sagan.cli.program import LAST_SEED, add_best, cannot_write, finite, positive, seed
+from keras_sagan.cli.program import (
+    LAST_SEED,
+    add_best,
+    add_run,
+    cannot_write,
+    finite,
+    positive,
+    seed,
+)
 from keras_sagan.cli.quiet import start_backend
 from keras_sagan.errors import InputError
+from keras_sagan.running.pretrained import find_run
 
 
 def add_arguments(parser):
     """Adds the arguments of `sample`."""
-    parser.add_argument("run", metavar="RUN", help="a run folder")
+    add_run(parser)
     parser.add_argument("--seed", type=seed, default=0, help="seed of the first picture")
     parser.add_argument("--count", type=positive, default=16, help="number of pictures")
     parser.add_argument("--label", type=int, help="class of all pictures; else all in turn")
@@ -30,8 +39,6 @@ def add_arguments(parser):
 
 def run(options):
     """Draws a sheet or a folder of pictures; returns the exit code."""
-    from keras_sagan.running.run_folder import Run
-
     out = Path(options.out)
     is_sheet = out.suffix.lower() == ".png"
     if out.suffix.lower() in (".jpg", ".jpeg", ".gif", ".webp", ".bmp"):
@@ -41,7 +48,7 @@ def run(options):
     last = options.seed + options.count - 1
     if last > LAST_SEED:
         raise InputError(f"--count {options.count}: the last seed is {last}, beyond {LAST_SEED}")
-    run_folder = Run(options.run)
+    run_folder = find_run(options.run)
     num_classes = run_folder.config().model.num_classes
     if options.label is not None:
         given = f"--label {options.label}"

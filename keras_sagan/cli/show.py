@@ -3,15 +3,16 @@
 import argparse
 from pathlib import Path
 
-from keras_sagan.cli.program import add_best, cannot_write, seed
+from keras_sagan.cli.program import add_best, add_run, cannot_write, seed
 from keras_sagan.cli.quiet import start_backend
 from keras_sagan.errors import InputError
 from keras_sagan.evaluating.showing import KINDS
+from keras_sagan.running.pretrained import find_run
 
 
 def add_arguments(parser):
     """Adds the arguments of `show`."""
-    parser.add_argument("run", metavar="RUN", help="a run folder")
+    add_run(parser)
     parser.add_argument("--out", metavar="DIR", help="folder of the pictures, by default RUN/show")
     parser.add_argument(
         "--only",
@@ -54,12 +55,12 @@ def _location(text):
 
 def run(options):
     """Draws the pictures; returns the exit code."""
-    from keras_sagan.running.run_folder import Run
-
-    run_folder = Run(options.run)
+    run_folder = find_run(options.run)
     run_folder.config()
     checkpoint = run_folder.generator_checkpoint(options.best)
-    out = run_folder.path / "show" if options.out is None else Path(options.out)
+    if options.out is None:
+        run_folder.make_outputs()
+    out = run_folder.shown if options.out is None else Path(options.out)
     if not out.parent.is_dir():
         raise InputError(f"--out {out}: there is no folder {out.parent}")
     if out.exists() and not out.is_dir():

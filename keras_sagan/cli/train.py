@@ -27,7 +27,8 @@ def add_arguments(parser):
     parser.add_argument(
         "--init-from",
         metavar="OTHER",
-        help="start a new run with the networks of the run in OTHER, as it last saved them",
+        help="start a new run with the networks of the run in OTHER, as it last saved them; or "
+        "with a pretrained generator",
     )
     parser.add_argument(
         "--strategy",
@@ -40,6 +41,7 @@ def add_arguments(parser):
 def run(options):
     """Trains a GAN; returns the exit code."""
     from keras_sagan.running import config as config_module
+    from keras_sagan.running.pretrained import find_run
     from keras_sagan.running.run_folder import Run
 
     run_folder = Run(options.run_dir)
@@ -60,8 +62,9 @@ def run(options):
     if not options.resume:
         run_folder.check_new()
     if options.init_from is not None:
-        Run(options.init_from).config()  # or a line before anything starts
-        config = config.starting_from(options.init_from)
+        other = find_run(options.init_from)
+        other.config()  # or a line before anything starts
+        config = config.starting_from(str(other.path))
     try:
         return _train(options, run_folder, config)
     except OSError as error:  # a full disk, or one that is gone

@@ -92,7 +92,7 @@ def _history(run):
 
 def _evaluation(run):
     """The figures of evaluation.json and its protocol; without one none."""
-    path = run.path / "evaluation.json"
+    path = run.evaluation
     if not path.exists():
         return {}, None
     try:

@@ -34,13 +34,16 @@ class Run:
 
     Args:
         path: The folder, which need not exist yet.
+        outputs: The folder for what is made of it (export, evaluation, what is shown), where that
+            is another one: pretrained generators are in the package, which may be read-only.
 
     Raises:
         InputError: A path that is not UTF-8, at which TensorFlow writes no files.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, outputs=None):
         self.path = Path(path)
+        self.outputs = self.path if outputs is None else Path(outputs)
         try:
             str(path).encode()
         except UnicodeEncodeError as error:
@@ -53,7 +56,9 @@ class Run:
         self.attention = self.path / "attention"
         self.logs = self.path / "logs"
         self.history = self.logs / "history.csv"
-        self.export = self.path / "export"
+        self.export = self.outputs / "export"
+        self.shown = self.outputs / "show"
+        self.evaluation = self.outputs / "evaluation.json"
         self.classes = self.path / "classes.txt"
         self.data_record = self.path / "data.json"
         self.skipped_images = self.path / "skipped_images.txt"
@@ -147,6 +152,7 @@ class Run:
         Raises:
             InputError: Another export of the run is going on, or there is one already.
         """
+        self.make_outputs()
         partial, old = (self.export.with_name(f"export.{name}") for name in ("partial", "old"))
         with self._lock("exported"):
             if old.exists() and not self.export.exists():
@@ -177,8 +183,12 @@ class Run:
                 shutil.rmtree(partial)
             yield
 
+    def make_outputs(self):
+        """Makes the folder for what is made of the run, if it is not there."""
+        self.outputs.mkdir(parents=True, exist_ok=True)
+
     def _lock_file(self, doing):
-        return self.path / f".{doing}.lock"
+        return self.outputs / f".{doing}.lock"
 
     def _lock(self, doing):
         try:
