@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "models": {"layers"},
     "data": {"errors", "files"},
     "sampling": {"errors", "files", "layers", "models"},
-    "adversarial": {"layers", "models", "sampling"},
+    "adversarial": {"errors", "layers", "models", "sampling"},
     "running": {"errors", "files", "models", "data", "sampling", "adversarial", "metrics"},
     "exporting": {"errors", "layers", "models", "sampling", "running"},
     "evaluating": {

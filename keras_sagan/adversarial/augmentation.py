@@ -5,11 +5,10 @@ is; and the generator learns the undisturbed pictures all the same, as its gradi
 what was done.
 """
 
-import difflib
-
 import keras
 from keras import ops
 
+from keras_sagan.errors import did_you_mean
 from keras_sagan.sampling import latents
 
 
@@ -175,6 +174,5 @@ class Augmentation(keras.layers.Layer):
 def _check_policy(policy):
     if policy in _POLICIES:
         return
-    close = difflib.get_close_matches(str(policy), _POLICIES, n=1)
-    hint = f" (did you mean {close[0]}?)" if close else ""
+    hint = did_you_mean(policy, _POLICIES)
     raise ValueError(f"unknown policy {policy!r}{hint}: use some of {', '.join(_POLICIES)}")

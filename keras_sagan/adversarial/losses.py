@@ -4,13 +4,13 @@ All take logits (batch, 1) and give a scalar, the mean over the batch.
 """
 
 import dataclasses
-import difflib
 from collections.abc import Callable
 
 import keras
 from keras import ops
 
 from keras_sagan.adversarial.regularizers import GradientPenalty
+from keras_sagan.errors import did_you_mean
 
 # Files name functions, which lambdas have no name for.
 _registered = keras.saving.register_keras_serializable(package="keras_sagan")
@@ -154,7 +154,6 @@ def get(loss):
     if isinstance(loss, AdversarialLoss):
         return loss
     if loss not in LOSSES:
-        close = difflib.get_close_matches(str(loss), LOSSES, n=1)
-        hint = f" (did you mean {close[0]}?)" if close else ""
+        hint = did_you_mean(loss, LOSSES)
         raise ValueError(f"unknown loss {loss!r}{hint}: use one of {', '.join(LOSSES)}")
     return LOSSES[loss]()

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import pydantic
 import yaml
 
-from keras_sagan.errors import InputError
+from keras_sagan.errors import InputError, did_you_mean
 from keras_sagan.running.sections import union
 from keras_sagan.running.sections.base import (
     LossSection,
@@ -284,8 +284,7 @@ def _first_error(error):
         return f"{name}.{_key(section)} is missing"
     if first["type"] == "union_tag_invalid":
         tag, names = first["ctx"]["tag"], [repr(kind) for kind in sorted(kinds(section))]
-        close = difflib.get_close_matches(tag, kinds(section), n=1)
-        hint = f" (did you mean {close[0]}?)" if close else ""
+        hint = did_you_mean(tag, kinds(section))
         expected = f"{', '.join(names[:-1])} or {names[-1]}"
         return f"{name}.{_key(section)} is {tag!r}: input should be {expected}{hint}"
     same_key = first["loc"][: len(location) + (kind is not None)]
@@ -295,9 +294,7 @@ def _first_error(error):
     ).replace("value error, ", "")
     given = "" if isinstance(first["input"], (dict, Section)) else f" is {first['input']!r}"
     names = re.findall(r"'(\w+)'", first.get("ctx", {}).get("expected", ""))
-    close = difflib.get_close_matches(str(first["input"]), names, n=1)
-    hint = f" (did you mean {close[0]}?)" if close else ""
-    return f"{name}{given}: {expected}{hint}"
+    return f"{name}{given}: {expected}{did_you_mean(first['input'], names)}"
 
 
 def _unknown(location, kind):

@@ -1,10 +1,9 @@
 """Generators that come with the package: `keras_sagan/pretrained/NAME`, each a run folder."""
 
-import difflib
 import sys
 from pathlib import Path
 
-from keras_sagan.errors import InputError
+from keras_sagan.errors import InputError, did_you_mean
 from keras_sagan.running.run_folder import Run
 
 FOLDER = Path(__file__).resolve().parent.parent / "pretrained"
@@ -34,10 +33,8 @@ def find_run(text):
         return Run(path)
     if text in known:
         return Run(FOLDER / text, outputs=Path("pretrained") / text)
-    if close := difflib.get_close_matches(str(text), known, n=1):
-        raise InputError(
-            f"{text}: there is no such run folder; a pretrained generator is {close[0]}"
-        )
+    if hint := did_you_mean(text, known):
+        raise InputError(f"{text}: no such run folder or pretrained generator{hint}")
     return Run(path)
 
 
@@ -60,7 +57,6 @@ def load_pretrained(name):
     >>> images = keras_sagan.sampling.sample(generator, seeds=range(10), labels=range(10))
     """
     if name not in names():
-        close = difflib.get_close_matches(str(name), names(), n=1)
-        hint = f" (did you mean {close[0]}?)" if close else ""
+        hint = did_you_mean(name, names())
         raise ValueError(f"no pretrained generator {name!r}{hint}: there are {', '.join(names())}")
     return Run(FOLDER / name).load_generator()

@@ -90,7 +90,7 @@ def test_the_names_are_listed(packed, capsys):
 @pytest.mark.parametrize("command", [["sample", "--out", "x.png"], ["export"], ["show"]])
 def test_a_misspelt_name_gets_the_nearest(packed, command, capsys):
     assert main([command[0], "shpes", *command[1:]]) == 2
-    expected = "error: shpes: there is no such run folder; a pretrained generator is shapes\n"
+    expected = "error: shpes: no such run folder or pretrained generator (did you mean shapes?)\n"
     assert capsys.readouterr().err == expected
     assert main([command[0], "runs/shpes", *command[1:]]) == 2
     assert "runs/shpes holds no run" in capsys.readouterr().err

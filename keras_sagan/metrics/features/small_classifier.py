@@ -25,6 +25,7 @@ _LAST = {"data_format": "channels_last", "dtype": "float32"}  # whatever the glo
 _BATCH = 250  # pictures at a time, when features are extracted
 _CROP = 4  # pixels that a picture is moved by at most, each way, in training
 _SEEN = 600_000  # pictures that a training sees, each counted as often as it comes
+_MOST_EPOCHS = 200  # or a few hundred pictures take twenty minutes
 _MOST = 50_000, 1 << 30  # pictures of a data set that are learned from, and their bytes
 # The classes of CIFAR-10, whose weights come with the package.
 _CIFAR10 = [
@@ -79,7 +80,7 @@ def train(model, images, labels, epochs=None, batch_size=128, seed=0, verbose=2)
         model: Of `small_classifier`.
         images: (n, height, width, 3) uint8.
         labels: (n,) integers.
-        epochs: Passes over the pictures; None is as many as show 600,000.
+        epochs: Passes over the pictures; None is as many as show 600,000, 200 at most.
         batch_size: Pictures a step.
         seed: Of the order, the mirroring and the moving of pictures, and of what is held out.
         verbose: Of `keras.Model.fit`.
@@ -87,7 +88,7 @@ def train(model, images, labels, epochs=None, batch_size=128, seed=0, verbose=2)
     Returns:
         The share of the pictures held out whose class it tells.
     """
-    epochs = epochs or max(_SEEN // len(images), 1)
+    epochs = epochs or min(max(_SEEN // len(images), 1), _MOST_EPOCHS)
     order = np.random.default_rng(seed).permutation(len(images))
     held_out, learned = np.split(order, [max(len(order) // 10, 1)])
     targets = np.eye(model.output["logits"].shape[-1], dtype=np.float32)[labels]
