@@ -111,7 +111,8 @@ class GAN(Drawing, Step, keras.Model):
                 `tf.distribute` each replica's part of it) is split into as many parts, so that
                 every update sees new images.
             ema: Momentum of the exponential moving average of the generator, from which pictures
-                are sampled: from 0 to below 1, or None for none.
+                are sampled: from 0 to below 1, or None for none. After t steps it is
+                t / (t + 14) at most, or the beginning would be remembered too long.
             regularizers: `keras_sagan.regularizers.Regularizer`s to add to those of the loss. What
                 the networks' own layers add to a loss (`add_loss`, weight decay) counts too.
             augmentation: A `keras_sagan.augmentation.Augmentation` of all images, real and fake,

@@ -46,7 +46,7 @@ class AdversarialStep:
     - `_minimize(loss, model, optimizer)`: calls `loss`, updates the weights of the model by the
       gradient of the first of the scalars and logits that it returns, and returns them all;
     - `_input_gradient(function, inputs)`: the gradient of the sum of `function(inputs)`;
-    - `_move(averages, variables, shares)`: moves each average by its share of the difference;
+    - `_move(averages, variables, share)`: moves each average by a share of the difference;
     - `_strategy_scope()`: the scope to create variables in;
     - `_synchronize()`: makes the values of variables those of the last step;
     - `jit_by_default`: what `compile` takes for `jit_compile` unless told.
@@ -265,26 +265,21 @@ class AdversarialStep:
     def _average_generator(self):
         """Moves the averaged generator towards the one that is trained.
 
-        The first step copies it. Of what is not trained, batch statistics and the `u` of spectral
-        norm, the momentum rises as t / (t + 9): moving variances begin at 1, which is far from the
-        variances that spectrally normalised layers have, and would be remembered for several
-        times 1 / (1 - momentum) steps.
+        The first step copies it. From then on the momentum rises as t / (t + 14) up to `ema`, which
+        is StyleGAN2's half-life of at most a twentieth of the training so far (`ema_rampup`,
+        arXiv:2006.06676): or what was drawn at the beginning, and moving variances of 1, would be
+        remembered for several times 1 / (1 - ema) steps.
         """
         if self.ema_generator is None:
             return
         step = ops.cast(self._step, "float32")
-        of_trained = ops.where(step > 0, 1.0 - self.ema, 1.0)
-        of_others = ops.maximum(1.0 - self.ema, 9.0 / (step + 9.0))
+        share = ops.maximum(1.0 - self.ema, 14.0 / (step + 14.0))
         # Not the seeds of layers that draw.
         averages, variables = (
             [variable for variable in model.variables if "float" in variable.dtype]
             for model in (self.ema_generator, self.named.generator)
         )
-        shares = [
-            ops.cast(of_trained if variable.trainable else of_others, average.dtype)
-            for average, variable in zip(averages, variables, strict=True)
-        ]
-        self._move(averages, variables, shares)
+        self._move(averages, variables, share)
 
 
 def frozen(model):

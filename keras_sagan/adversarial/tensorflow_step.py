@@ -51,19 +51,20 @@ class Step(AdversarialStep):
             outputs = function(inputs)
         return tape.gradient(outputs, inputs)
 
-    def _move(self, averages, variables, shares):
+    def _move(self, averages, variables, share):
         def move(average, variable, share):
             # The difference waits for the gradient; `momentum * average` would be computed when the
             # step begins, and kept.
-            average.assign_sub(share * (average - tf.cast(variable, average.dtype)))
+            difference = average - tf.cast(variable, average.dtype)
+            average.assign_sub(tf.cast(share, average.dtype) * difference)
 
-        def move_all(strategy, averages, variables, shares):
-            for average, *others in zip(averages, variables, shares, strict=True):
-                strategy.extended.update(average, move, args=others)
+        def move_all(strategy, averages, variables, share):
+            for average, variable in zip(averages, variables, strict=True):
+                strategy.extended.update(average, move, args=(variable, share))
 
         # Every replica would compute the same.
         values = ([variable.value for variable in group] for group in (averages, variables))
-        tf.distribute.get_replica_context().merge_call(move_all, (*values, shares))
+        tf.distribute.get_replica_context().merge_call(move_all, (*values, share))
 
     def _part_of(self, images, labels, updates):
         replicas = self.distribute_strategy.num_replicas_in_sync

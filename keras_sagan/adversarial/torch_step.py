@@ -38,9 +38,10 @@ class Step(AdversarialStep):
             (gradient,) = torch.autograd.grad(ops.sum(function(inputs)), inputs, create_graph=True)
         return gradient
 
-    def _move(self, averages, variables, shares):
-        for average, variable, share in zip(averages, variables, shares, strict=True):
-            average.assign_sub(share * (average - ops.cast(variable, average.dtype)))
+    def _move(self, averages, variables, share):
+        for average, variable in zip(averages, variables, strict=True):
+            of_it = ops.cast(share, average.dtype)
+            average.assign_sub(of_it * (average - ops.cast(variable, average.dtype)))
 
     def _strategy_scope(self):
         return contextlib.nullcontext()

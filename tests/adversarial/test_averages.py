@@ -18,8 +18,7 @@ def test_averaged_weights_follow_the_rule():
         def on_train_batch_end(self, batch, logs=None):
             t = gan.step - 1
             for variable in gan.generator.variables:
-                # Of batch statistics and u, the start is forgotten faster.
-                momentum = 0.2 if variable.trainable else min(0.2, t / (t + 9))
+                momentum = min(0.2, t / (t + 14))
                 now = np.array(variable, "float64")
                 before = expected.get(variable.path, now)
                 expected[variable.path] = momentum * before + (1 - momentum) * now
