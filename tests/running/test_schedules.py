@@ -22,7 +22,8 @@ LABELS = np.arange(16, dtype="int32") % 3
 
 
 def config(*assignments):
-    return config_module.load("configs/paired_shapes.yaml", ["train.steps=100", *assignments])
+    given = ["train.steps=100", "optimizer.schedule=constant", *assignments]
+    return config_module.load("configs/paired_shapes.yaml", given)
 
 
 def share(kind, warmup, end, left, step):
