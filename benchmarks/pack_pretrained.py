@@ -11,29 +11,31 @@ import argparse
 import functools
 import io
 import shutil
+import sys
 import types
 import zipfile
 
 import h5py
 import numpy as np
 
+from keras_sagan.cli.program import Parser, add_best, add_run, run
+from keras_sagan.running import checkpoints, pretrained
+from keras_sagan.running.run_folder import Run
 
-def pack(run, folder, best=False):
+
+def pack(run_folder, folder, best=False):
     """Writes a run's averaged generator as a run folder.
 
     Args:
-        run: A `Run`.
+        run_folder: A `Run`.
         folder: Path to write to; a card that is there stays.
         best: Whether the generator is that of the best checkpoint; else it is that of the last.
 
     Returns:
         The path of the generator's file.
     """
-    from keras_sagan.running import checkpoints
-    from keras_sagan.running.run_folder import Run
-
-    checkpoint = run.generator_checkpoint(best)
-    config = run.config()
+    checkpoint = run_folder.generator_checkpoint(best)
+    config = run_folder.config()
     alone = {"folder": None, "cache": None}  # paths of the machine that it was trained on
     data = config.data.model_copy(update=alone)
     train = config.train.model_copy(update={"init_from": None})
@@ -42,11 +44,13 @@ def pack(run, folder, best=False):
         shutil.rmtree(old, ignore_errors=True)
     packed.logs.mkdir(parents=True)
     packed.write_config(config.model_copy(update={"data": data, "train": train}))
-    if (names := run.class_names()) is not None:
+    if (names := run_folder.class_names()) is not None:
         packed.write_class_names(names)
-    shutil.copyfile(run.history, packed.history)
-    save = functools.partial(_save_in_float16, run.load_generator(checkpoint))
-    written = packed.checkpoint(checkpoints.step_of(checkpoint))
+    step = checkpoints.step_of(checkpoint)
+    shutil.copyfile(run_folder.history, packed.history)
+    packed.truncate_history(step)
+    save = functools.partial(_save_in_float16, run_folder.load_generator(checkpoint))
+    written = packed.checkpoint(step)
     checkpoints.write_models({checkpoints.GENERATOR: types.SimpleNamespace(save=save)}, written)
     return written / checkpoints.GENERATOR
 
@@ -86,21 +90,23 @@ def _in_float16(content):
 
 def main():
     """Packs one."""
-    parser = argparse.ArgumentParser(
-        "python -m benchmarks.pack_pretrained",
+    parser = Parser(
+        prog="python -m benchmarks.pack_pretrained",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", metavar="RUN", help="a run folder")
+    add_run(parser)
     parser.add_argument("name", metavar="NAME", help="of the pretrained generator")
-    parser.add_argument("--best", action="store_true", help="the best checkpoint, not the last")
-    options = parser.parse_args()
-    from keras_sagan.running import pretrained
-    from keras_sagan.running.run_folder import Run
+    add_best(parser)
+    return run(_pack, parser.parse_args())
 
-    path = pack(Run(options.run), pretrained.FOLDER / options.name, options.best)
+
+def _pack(options):
+    run_folder = pretrained.find_run(options.run)
+    path = pack(run_folder, pretrained.FOLDER / options.name, options.best)
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -25,6 +25,8 @@ __all__ = [
 ]
 
 
+# Where those are that are no modules.
+_OBJECTS = {"GAN": "adversarial.gan", "load_pretrained": "running.pretrained"}
 # Where those are that are not a wing of the house by themselves.
 _PLACES = {
     "augmentation": "adversarial.augmentation",
@@ -38,10 +40,8 @@ _PLACES = {
 
 def __getattr__(name):
     # Submodules load when first used: Keras and its backend take seconds to import.
-    if name == "GAN":
-        return importlib.import_module("keras_sagan.adversarial.gan").GAN
-    if name == "load_pretrained":
-        return importlib.import_module("keras_sagan.running.pretrained").load_pretrained
+    if name in _OBJECTS:
+        return getattr(importlib.import_module(f"keras_sagan.{_OBJECTS[name]}"), name)
     if name in __all__:
         return importlib.import_module(f"keras_sagan.{_PLACES.get(name, name)}")
     raise AttributeError(f"module 'keras_sagan' has no attribute {name!r}")

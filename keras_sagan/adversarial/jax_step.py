@@ -72,11 +72,6 @@ class Step(AdversarialStep):
     def _input_gradient(self, function, inputs):
         return jax.grad(lambda x: ops.sum(function(x)))(inputs)
 
-    def _move(self, averages, variables, share):
-        for average, variable in zip(averages, variables, strict=True):
-            of_it = ops.cast(share, average.dtype)
-            average.assign(average - of_it * (average - ops.cast(variable, average.dtype)))
-
     def _strategy_scope(self):
         return contextlib.nullcontext()
 

@@ -46,7 +46,6 @@ class AdversarialStep:
     - `_minimize(loss, model, optimizer)`: calls `loss`, updates the weights of the model by the
       gradient of the first of the scalars and logits that it returns, and returns them all;
     - `_input_gradient(function, inputs)`: the gradient of the sum of `function(inputs)`;
-    - `_move(averages, variables, share)`: moves each average by a share of the difference;
     - `_strategy_scope()`: the scope to create variables in;
     - `_synchronize()`: makes the values of variables those of the last step;
     - `jit_by_default`: what `compile` takes for `jit_compile` unless told.
@@ -266,7 +265,7 @@ class AdversarialStep:
         """Moves the averaged generator towards the one that is trained.
 
         The first step copies it. From then on the momentum rises as t / (t + 14) up to `ema`, which
-        is StyleGAN2's half-life of at most a twentieth of the training so far (`ema_rampup`,
+        is StyleGAN2-ADA's half-life of at most a twentieth of the training so far (`ema_rampup`,
         arXiv:2006.06676): or what was drawn at the beginning, and moving variances of 1, would be
         remembered for several times 1 / (1 - ema) steps.
         """
@@ -280,6 +279,12 @@ class AdversarialStep:
             for model in (self.ema_generator, self.named.generator)
         )
         self._move(averages, variables, share)
+
+    def _move(self, averages, variables, share):
+        """Moves each average by a share of the difference. TensorFlow has a way of its own."""
+        for average, variable in zip(averages, variables, strict=True):
+            difference = average - ops.cast(variable, average.dtype)
+            average.assign_sub(ops.cast(share, average.dtype) * difference)
 
 
 def frozen(model):

@@ -38,11 +38,6 @@ class Step(AdversarialStep):
             (gradient,) = torch.autograd.grad(ops.sum(function(inputs)), inputs, create_graph=True)
         return gradient
 
-    def _move(self, averages, variables, share):
-        for average, variable in zip(averages, variables, strict=True):
-            of_it = ops.cast(share, average.dtype)
-            average.assign_sub(of_it * (average - ops.cast(variable, average.dtype)))
-
     def _strategy_scope(self):
         return contextlib.nullcontext()
 

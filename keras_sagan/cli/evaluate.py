@@ -5,15 +5,7 @@ import typing
 import warnings
 from pathlib import Path
 
-from keras_sagan.cli.program import (
-    LAST_SEED,
-    add_best,
-    add_run,
-    cannot_write,
-    finite,
-    positive,
-    seed,
-)
+from keras_sagan.cli.program import LAST_SEED, add_drawing, add_run, cannot_write, positive
 from keras_sagan.cli.quiet import start_backend
 from keras_sagan.errors import InputError
 from keras_sagan.running.config import Metric
@@ -51,11 +43,7 @@ def add_arguments(parser):
         default=32,
         help="of a folder of pictures: the size that they and the real ones are resized to",
     )
-    parser.add_argument("--seed", type=seed, default=0, help="seed of the first picture")
-    parser.add_argument(
-        "--truncation", type=finite, default=1.0, help="factor of the latents; 1 is as trained"
-    )
-    add_best(parser)
+    add_drawing(parser)
     parser.add_argument(
         "--sweep-truncation",
         action="store_true",
@@ -79,12 +67,11 @@ def run(options):
         raise InputError(f"--samples {options.samples}: seeds would go beyond {LAST_SEED}")
     if not is_run and (options.best or options.sweep_truncation):
         raise InputError(f"--best and --sweep-truncation are of runs, and {path} is none")
-    out = Path(options.out) if options.out else None
-    if out is None and is_run:
-        run_folder.make_outputs()
-        out = run_folder.evaluation
-    if out is not None and not out.parent.is_dir():
-        raise InputError(f"--out {out}: there is no folder {out.parent}")
+    out = run_folder.evaluation if is_run else None
+    if options.out:
+        out = Path(options.out)
+        if not out.parent.is_dir():
+            raise InputError(f"--out {out}: there is no folder {out.parent}")
     start_backend()
     from keras_sagan.metrics import evaluation
 
@@ -95,6 +82,7 @@ def run(options):
             result, sweep = _evaluate(options, run_folder if is_run else None, path)
         print("\n".join(evaluation.table(result)))
         if out is not None:
+            out.parent.mkdir(parents=True, exist_ok=True)  # of a pretrained generator
             evaluation.write(result, out)
             print(out)
         if sweep is not None:

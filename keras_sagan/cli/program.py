@@ -67,6 +67,15 @@ def add_run(parser, metavar="RUN", others=""):
     )
 
 
+def add_drawing(parser):
+    """Adds how pictures of a run are drawn: `--seed`, `--truncation` and `--best`."""
+    parser.add_argument("--seed", type=seed, default=0, help="seed of the first picture")
+    parser.add_argument(
+        "--truncation", type=finite, default=1.0, help="factor of the latents; 1 is as trained"
+    )
+    add_best(parser)
+
+
 def add_best(parser):
     """Adds `--best`, of commands that take a run."""
     parser.add_argument(

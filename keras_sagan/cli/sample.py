@@ -4,15 +4,7 @@ import signal
 import sys
 from pathlib import Path
 
-from keras_sagan.cli.program import (
-    LAST_SEED,
-    add_best,
-    add_run,
-    cannot_write,
-    finite,
-    positive,
-    seed,
-)
+from keras_sagan.cli.program import LAST_SEED, add_drawing, add_run, cannot_write, positive
 from keras_sagan.cli.quiet import start_backend
 from keras_sagan.errors import InputError
 from keras_sagan.running.pretrained import find_run
@@ -21,13 +13,9 @@ from keras_sagan.running.pretrained import find_run
 def add_arguments(parser):
     """Adds the arguments of `sample`."""
     add_run(parser)
-    parser.add_argument("--seed", type=seed, default=0, help="seed of the first picture")
     parser.add_argument("--count", type=positive, default=16, help="number of pictures")
     parser.add_argument("--label", type=int, help="class of all pictures; else all in turn")
-    parser.add_argument(
-        "--truncation", type=finite, default=1.0, help="factor of the latents; 1 is as trained"
-    )
-    add_best(parser)
+    add_drawing(parser)
     parser.add_argument(
         "--out",
         metavar="FILE.png|DIR",

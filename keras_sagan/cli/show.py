@@ -58,10 +58,8 @@ def run(options):
     run_folder = find_run(options.run)
     run_folder.config()
     checkpoint = run_folder.generator_checkpoint(options.best)
-    if options.out is None:
-        run_folder.make_outputs()
     out = run_folder.shown if options.out is None else Path(options.out)
-    if not out.parent.is_dir():
+    if options.out is not None and not out.parent.is_dir():
         raise InputError(f"--out {out}: there is no folder {out.parent}")
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is a file: name a folder")

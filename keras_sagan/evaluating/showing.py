@@ -40,7 +40,7 @@ def show(run, folder, out, only=KINDS, seed=0, data=None, extractor=None, locati
         "attention": lambda: attention.attention(subject, locations),
         "singular_values": lambda: spectra.singular_values(subject),
     }
-    out.mkdir(exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     for kind in KINDS:
         if kind not in only:
             continue

@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 
 from keras_sagan.errors import InputError, did_you_mean
-from keras_sagan.running.run_folder import Run
 
 FOLDER = Path(__file__).resolve().parent.parent / "pretrained"
 
@@ -26,14 +25,14 @@ def find_run(text):
     Raises:
         InputError: Neither a path nor a name, but nearly a name.
     """
+    from keras_sagan.running.run_folder import Run  # not for names alone, which --help lists
+
     path, known = Path(text), names()
-    if path.exists() or path.name != str(text):
-        if str(text) in known:
-            print(f"note: {text} is the folder here, not the pretrained generator", file=sys.stderr)
-        return Run(path)
     if text in known:
-        return Run(FOLDER / text, outputs=Path("pretrained") / text)
-    if hint := did_you_mean(text, known):
+        if not path.exists():
+            return Run(FOLDER / text, outputs=Path("pretrained") / text)
+        print(f"note: {text} is the folder here, not the pretrained generator", file=sys.stderr)
+    elif path.name == text and not path.exists() and (hint := did_you_mean(text, known)):
         raise InputError(f"{text}: no such run folder or pretrained generator{hint}")
     return Run(path)
 
@@ -56,6 +55,8 @@ def load_pretrained(name):
     >>> generator = keras_sagan.load_pretrained("cifar10")
     >>> images = keras_sagan.sampling.sample(generator, seeds=range(10), labels=range(10))
     """
+    from keras_sagan.running.run_folder import Run
+
     if name not in names():
         hint = did_you_mean(name, names())
         raise ValueError(f"no pretrained generator {name!r}{hint}: there are {', '.join(names())}")

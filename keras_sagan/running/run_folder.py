@@ -152,7 +152,7 @@ class Run:
         Raises:
             InputError: Another export of the run is going on, or there is one already.
         """
-        self.make_outputs()
+        self.outputs.mkdir(parents=True, exist_ok=True)
         partial, old = (self.export.with_name(f"export.{name}") for name in ("partial", "old"))
         with self._lock("exported"):
             if old.exists() and not self.export.exists():
@@ -182,10 +182,6 @@ class Run:
             for partial in self.checkpoints.glob("partial-*"):
                 shutil.rmtree(partial)
             yield
-
-    def make_outputs(self):
-        """Makes the folder for what is made of the run, if it is not there."""
-        self.outputs.mkdir(parents=True, exist_ok=True)
 
     def _lock_file(self, doing):
         return self.outputs / f".{doing}.lock"
