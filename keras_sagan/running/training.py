@@ -107,7 +107,9 @@ def train(config, run_dir, resume=False, strategy="auto"):
             f"generator {gan.generator.count_params() / 1e6:.2f} M weights, "
             f"discriminator {gan.discriminator.count_params() / 1e6:.2f} M"
         )
-        for line in [*taken_over, *data_record.said(source, learned)]:
+        updates = int(gan.generator_optimizer.iterations)
+        of_rates = schedules.said(config, gan.step, updates)
+        for line in [*taken_over, *of_rates, *data_record.said(source, learned)]:
             print(line)
         try:
             if isinstance(source, ImageCache):
