@@ -19,11 +19,12 @@ def test_every_shipped_config_is_valid_and_survives_writing():
         "celeba64",
         "lsun_church64",
         "image_folder64",
+        "few_pictures64",
         "imagenet128",
         "fagan64",
     }
     for path in CONFIGS.glob("*.yaml"):
-        data = None if path.stem != "image_folder64" else "/pictures"
+        data = "/pictures" if path.stem in ("image_folder64", "few_pictures64") else None
         loaded = config.load(path, data_folder=data)
         assert config.parse(yaml.safe_load(config.dump(loaded)), "dumped") == loaded
 
