@@ -29,24 +29,23 @@ def with_decay_steps(config, done=0):
     return config.model_copy(update={"optimizer": optimizer})
 
 
-def said(config, step, updates):
+def said(config, done=0):
     """Returns the lines about steps in which nothing would be learned.
 
     Args:
         config: A `Config` that `with_decay_steps` returned.
-        step: Step that training is at.
-        updates: Updates of the generator that its optimizer has counted.
+        done: Steps before those that the optimizers count: those of an imported run.
     """
     optimizer = config.optimizer
     if optimizer.schedule == "constant" or optimizer.final_share:
         return []
-    end = step - updates + optimizer.decay_steps
+    end = done + optimizer.decay_steps
     if end >= config.train.steps:
         return []
     return [
         f"the learning rates are 0 from step {end} on (optimizer.schedule is "
-        f"{optimizer.schedule}): the steps after it, to {config.train.steps}, change nothing; a "
-        "new run with --init-from goes on from here"
+        f"{optimizer.schedule}): the steps after it, to {config.train.steps}, teach nothing; a "
+        "new run with --init-from can go on from there"
     ]
 
 

@@ -107,8 +107,9 @@ def train(config, run_dir, resume=False, strategy="auto"):
             f"generator {gan.generator.count_params() / 1e6:.2f} M weights, "
             f"discriminator {gan.discriminator.count_params() / 1e6:.2f} M"
         )
-        updates = int(gan.generator_optimizer.iterations)
-        of_rates = schedules.said(config, gan.step, updates)
+        counted = gan.generator_optimizer.iterations  # a variable of every device
+        imported = gan.step - int(keras.ops.convert_to_numpy(counted))
+        of_rates = schedules.said(config, done=imported)
         for line in [*taken_over, *of_rates, *data_record.said(source, learned)]:
             print(line)
         try:
