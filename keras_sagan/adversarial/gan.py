@@ -126,8 +126,8 @@ class GAN(Drawing, Step, keras.Model):
             joint_batch: Whether real and fake images go through the discriminator in one batch,
                 which is faster; False keeps layers that mix a batch from mixing the two. None is
                 False if the discriminator has batch normalization.
-            jit_compile: Whether to use XLA. By default on JAX alone: TensorFlow is slower with it
-                on CPUs.
+            jit_compile: Whether to use XLA. By default on JAX alone: on CPUs TensorFlow is slower
+                with it, but for networks whose operations take no longer than their start.
             **kwargs: Of `keras.Model.compile`, such as `run_eagerly` or `steps_per_execution`.
 
         Raises:

@@ -160,6 +160,20 @@ def test_several_steps_an_execution_are_the_same_steps():
 
 
 @pytest.mark.slow
+def test_xla_compiles_the_same_step():
+    if keras.config.backend() != "tensorflow":
+        pytest.skip("on JAX every step is compiled, and PyTorch has no XLA")
+    plain, compiled = make_gan(compile=False), make_gan(compile=False)
+    for gan, jit_compile in ((plain, False), (compiled, True)):
+        optimizers = keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1)
+        gan.compile(*optimizers, jit_compile=jit_compile)
+        gan.fit(dataset(), steps_per_epoch=2, verbose=0)
+    for a, b in zip(weights_of(plain), weights_of(compiled), strict=True):
+        # Sums in another order, twice through gradients: float32 keeps six to seven digits.
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.slow
 def test_fit_in_parts_equals_fit_at_once():
     """Keras by itself puts the averages in the place of the weights at the end of each fit."""
     at_once, in_parts = make_gan(), make_gan()
