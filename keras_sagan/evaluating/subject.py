@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_sagan.models import named_generator
 from keras_sagan.running import checkpoints
-from keras_sagan.sampling.inference import ClassScaleOffset, inference_model
+from keras_sagan.sampling.inference import ConditionalScaleOffset, inference_model
 from keras_sagan.sampling.sampler import generator_inputs, to_uint8
 
 _BATCH = 32  # of one size, as each other one is traced anew
@@ -85,8 +85,7 @@ class Subject:
         tables = [
             table
             for layer in self._model.layers
-            if isinstance(layer, (ClassScaleOffset, keras.layers.Embedding))
-            for table in layer.weights
+            for table in _tables_of(layer)
             if table.shape[0] == len(self.class_names)
         ]
         values = [ops.convert_to_numpy(table).copy() for table in tables]
@@ -107,3 +106,10 @@ class Subject:
             InputError: It is damaged, or the run's config is not of it.
         """
         return checkpoints.load_discriminator(self.folder, self.run.config())
+
+
+def _tables_of(layer):
+    """The weights of a layer that it looks up by class."""
+    if isinstance(layer, ConditionalScaleOffset):
+        return [layer.scale, layer.offset]
+    return layer.weights if isinstance(layer, keras.layers.Embedding) else []

@@ -8,7 +8,7 @@ from keras import layers, ops
 from keras_sagan.layers import Conv2D, Conv2DTranspose, SelfAttention2D, UpsampleConv2D
 from keras_sagan.layers.full_attention import BlendedAttention
 from keras_sagan.sampling.inference import (
-    ClassScaleOffset,
+    ConditionalScaleOffset,
     copied,
     copy_of,
     operation_of,
@@ -71,21 +71,23 @@ def _copied(layer, precision, *args, **kwargs):
     return copied(layer, *args, **kwargs)
 
 
-class StoredClassScaleOffset(layers.Layer):
-    """`ClassScaleOffset` from one table, in float32 or in integers of 8 bits.
+class StoredScaleOffset(layers.Layer):
+    """`ConditionalScaleOffset` from one table, in float32 or in integers of 8 bits.
 
-    A number is `step * (digit[0] + 256 digit[1] + ...)`, with a step for each channel.
+    A number is `step * (digit[0] + 256 digit[1] + ...)`, with a step for each channel. What
+    follows the latent is one dense layer, like any other.
 
     Args:
-        layer: A `ClassScaleOffset`.
-        digits: Integers for each number; 0 for float32.
+        layer: A `ConditionalScaleOffset`.
+        digits: Integers for each number of the table of classes; 0 for float32.
     """
 
     def __init__(self, layer, digits=0):
         super().__init__()
         table = np.concatenate([layer.scale, layer.offset], axis=1)
-        self.digits, self.table = digits, table
-        if digits:
+        self.has_classes = layer.num_classes is not None
+        self.digits, self.table = digits if self.has_classes else 0, table
+        if self.digits:
             # From -128 to 127; the largest number is 127 in all digits.
             places = 256 ** np.arange(digits)
             steps = np.maximum(np.abs(table).max(axis=0), 1e-12) / (127 * places.sum())
@@ -95,20 +97,39 @@ class StoredClassScaleOffset(layers.Layer):
                 rest = (rest - lowest[-1]) // 256
             self.table = np.concatenate(lowest, axis=1).astype(np.int8)
             self.factors = np.outer(places, steps).ravel().astype(np.float32)
+        self.kernel = None
+        if layer.latent_dim:
+            kernel = np.concatenate([layer.latent_scale, layer.latent_offset], axis=1)
+            self.kernel = self.add_weight(name="kernel", shape=kernel.shape)
+            self.kernel.assign(kernel)
 
-    def call(self, inputs, labels):
+    def call(self, inputs, labels=None, latent=None):
+        size = inputs.shape[-1]
+        added = []  # what follows the latent
+        if self.kernel is not None:
+            rows = ops.matmul(latent, self.kernel)
+            rows = rows if self.has_classes else rows + self.table[0]
+            added = _parts_of(rows, size)
+        if not self.has_classes:
+            scale, offset = added
+            return inputs * scale + offset
         with tf.name_scope(FLOAT_SCOPE):
             # Not `ops.take`, which has negative labels count from the end in further operations.
             rows = tf.gather(self.table, labels)
             if self.digits:
                 rows = ops.cast(rows, "float32") * self.factors
-            rows = ops.reshape(rows, (-1, 1, 1, rows.shape[-1]))
-            # Not `ops.split`: LiteRT 2.5 on WebGPU errs in sums of what it gives.
-            size = inputs.shape[-1]
-            starts = range(0, rows.shape[-1], size)
-            scale, offset, *higher = (rows[:, :, :, start : start + size] for start in starts)
-            scale, offset = sum(higher[::2], scale), sum(higher[1::2], offset)
+            parts = _parts_of(rows, size)
+            scale, offset = (sum(parts[i::2][1:], parts[i]) for i in range(2))
+        if added:
+            scale, offset = scale + added[0], offset + added[1]
         return inputs * scale + offset
+
+
+def _parts_of(rows, size):
+    """Rows (batch, n size) as n tensors (batch, 1, 1, size)."""
+    rows = ops.reshape(rows, (-1, 1, 1, rows.shape[-1]))
+    # Not `ops.split`: LiteRT 2.5 on WebGPU errs in sums of what it gives.
+    return [rows[:, :, :, i : i + size] for i in range(0, rows.shape[-1], size)]
 
 
 class SubPixelConv2D(layers.Layer):
@@ -261,9 +282,9 @@ def _upsample(layer, precision, x, **kwargs):
     return _repeated(x, (2 * x.shape[1], 2 * x.shape[2]))
 
 
-@_rule(ClassScaleOffset)
-def _class_scale_offset(layer, precision, *args, **kwargs):
-    return StoredClassScaleOffset(layer, _DIGITS.get(precision, 0))(*args, **kwargs)
+@_rule(ConditionalScaleOffset)
+def _conditional_scale_offset(layer, precision, *args, **kwargs):
+    return StoredScaleOffset(layer, _DIGITS.get(precision, 0))(*args, **kwargs)
 
 
 @_rule(SelfAttention2D, BlendedAttention)

@@ -162,6 +162,8 @@ class DCGANGenerator(family.Family):
         spectral_norm: Whether the convolutions are spectrally normalised (not the last one);
             "scaled" for a trained factor beside.
         spectral_norm_axis: Of which axis, see `keras_sagan.layers.SpectralNorm`.
+        self_modulation: Whether gains and biases of the batch norms follow the latent too, so that
+            every stage sees it (Chen et al., arXiv:1810.01365).
         norm_epsilon: Epsilon of the batch norms.
         norm_momentum: Momentum of their moving statistics.
         synchronized: Whether batch statistics are taken over all replicas.
@@ -181,6 +183,7 @@ class DCGANGenerator(family.Family):
         attention=None,
         spectral_norm=True,
         spectral_norm_axis="output",
+        self_modulation=False,
         norm_epsilon=1e-5,
         norm_momentum=0.99,
         synchronized=False,
@@ -192,6 +195,7 @@ class DCGANGenerator(family.Family):
         stage = functools.partial(
             generator_stage,
             labels=inputs.get("label"),
+            latent=inputs["latent"] if self_modulation else None,
             spectral_norm=spectral_norm,
             spectral_norm_axis=spectral_norm_axis,
             num_classes=num_classes,
@@ -208,6 +212,7 @@ class DCGANGenerator(family.Family):
             "attention": attention,
             "spectral_norm": spectral_norm,
             "spectral_norm_axis": spectral_norm_axis,
+            "self_modulation": self_modulation,
             "norm_epsilon": norm_epsilon,
             "norm_momentum": norm_momentum,
             "synchronized": synchronized,

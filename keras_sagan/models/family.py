@@ -75,8 +75,8 @@ def spectrally_normalized(layer, spectral_norm, axis="output"):
     return SpectralNorm(layer, axis=axis, scale=spectral_norm == "scaled")
 
 
-def batch_norm(x, labels, name, spectral_norm=False, **arguments):
-    """Batch normalisation, by class where there are classes.
+def batch_norm(x, labels, name, spectral_norm=False, latent=None, **arguments):
+    """Batch normalisation, by class where there are classes, and by the latent if it is given.
 
     Args:
         x: The features.
@@ -84,16 +84,25 @@ def batch_norm(x, labels, name, spectral_norm=False, **arguments):
             (batch, length), an embedding; or None without classes.
         name: Name of the layer.
         spectral_norm: Whether the tables of the classes are spectrally normalised.
+        latent: (batch, latent_dim), for self-modulation; or None.
         **arguments: Of `BatchNorm`, and `num_classes`.
     """
     num_classes = arguments.pop("num_classes", None)
-    if labels is None:
+    conditions = {"labels": labels, "latent": latent}
+    conditions = {key: value for key, value in conditions.items() if value is not None}
+    if not conditions:
         return BatchNorm(**arguments, name=name)(x)
-    rows = num_classes if len(labels.shape) == 1 else labels.shape[-1]
+    if labels is not None and len(labels.shape) > 1:
+        num_classes = labels.shape[-1]
     norm = ConditionalBatchNorm(
-        rows, spectral_norm=spectral_norm, **arguments, **CHANNELS_LAST, name=name
+        num_classes,
+        spectral_norm=spectral_norm,
+        latent_dim=None if latent is None else latent.shape[-1],
+        **arguments,
+        **CHANNELS_LAST,
+        name=name,
     )
-    return norm(x, labels=labels)
+    return norm(x, **conditions)
 
 
 def projection_logits(logits, features, labels, num_classes, spectral_norm, axis="output"):

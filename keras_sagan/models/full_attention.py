@@ -37,6 +37,8 @@ class FullAttentionGenerator(family.Family):
         spectral_norm: Whether the other convolutions are spectrally normalised (not the last one);
             "scaled" for a trained factor beside.
         spectral_norm_axis: Of which axis, see `keras_sagan.layers.SpectralNorm`.
+        self_modulation: Whether gains and biases of the batch norms (but full
+            attention's) follow the latent too (Chen et al., arXiv:1810.01365).
         norm_epsilon: Epsilon of the batch norms.
         norm_momentum: Momentum of their moving statistics.
         synchronized: Whether batch statistics are taken over all replicas.
@@ -59,6 +61,7 @@ class FullAttentionGenerator(family.Family):
         full_batch_norm=True,
         spectral_norm=True,
         spectral_norm_axis="output",
+        self_modulation=False,
         norm_epsilon=1e-5,
         norm_momentum=0.99,
         synchronized=False,
@@ -73,6 +76,7 @@ class FullAttentionGenerator(family.Family):
         convolution = functools.partial(
             dcgan.generator_stage,
             labels=labels,
+            latent=inputs["latent"] if self_modulation else None,
             spectral_norm=spectral_norm,
             spectral_norm_axis=spectral_norm_axis,
             num_classes=num_classes,
@@ -114,6 +118,7 @@ class FullAttentionGenerator(family.Family):
             "full_batch_norm": full_batch_norm,
             "spectral_norm": spectral_norm,
             "spectral_norm_axis": spectral_norm_axis,
+            "self_modulation": self_modulation,
             "norm_epsilon": norm_epsilon,
             "norm_momentum": norm_momentum,
             "synchronized": synchronized,

@@ -52,6 +52,8 @@ class ResNetGenerator(family.Family):
         class_spectral_norm: Whether the classes' tables of gains and biases are, too.
         class_embedding_dim: Length of one embedding of the classes, of which all batch norms take
             their gains and biases, as in BigGAN; None for a table a norm.
+        self_modulation: Whether gains and biases of the batch norms follow the latent too, so that
+            every stage sees it (Chen et al., arXiv:1810.01365).
         norm_epsilon: Epsilon of the batch norms.
         norm_momentum: Momentum of their moving statistics.
         synchronized: Whether batch statistics are taken over all replicas.
@@ -72,6 +74,7 @@ class ResNetGenerator(family.Family):
         spectral_norm=True,
         class_spectral_norm=False,
         class_embedding_dim=None,
+        self_modulation=False,
         norm_epsilon=1e-5,
         norm_momentum=0.99,
         synchronized=False,
@@ -100,7 +103,13 @@ class ResNetGenerator(family.Family):
 
         def norm_relu(x, name):
             x = family.batch_norm(
-                x, labels, name, class_spectral_norm, num_classes=num_classes, **norm_arguments
+                x,
+                labels,
+                name,
+                class_spectral_norm,
+                inputs["latent"] if self_modulation else None,
+                num_classes=num_classes,
+                **norm_arguments,
             )
             return layers.ReLU()(x)
 
@@ -135,6 +144,7 @@ class ResNetGenerator(family.Family):
             "spectral_norm": spectral_norm,
             "class_spectral_norm": class_spectral_norm,
             "class_embedding_dim": class_embedding_dim,
+            "self_modulation": self_modulation,
             "norm_epsilon": norm_epsilon,
             "norm_momentum": norm_momentum,
             "synchronized": synchronized,

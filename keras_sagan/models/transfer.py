@@ -60,7 +60,8 @@ def _shares(network, norm):
     if getattr(network, "class_embedding_dim", None):
         embeddings = network.get_layer("class_embedding").embeddings
         return ops.convert_to_numpy(embeddings).mean(axis=0)
-    return np.full(norm.num_classes, 1 / norm.num_classes, "float32")
+    rows = norm.num_classes or 1
+    return np.full(rows, 1 / rows, "float32")
 
 
 def _layer(variable):

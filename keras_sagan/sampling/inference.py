@@ -47,7 +47,8 @@ class InferenceModel:
 
     - The kernels of `SpectralNorm` are divided by their sigma.
     - Batch normalisation becomes part of the convolution before it, or one scale and offset.
-    - Of conditional batch normalisation there remain a table of scales and one of offsets.
+    - Of conditional batch normalisation there remain a table of scales and one of offsets, and
+      with self-modulation a product with the latent for each.
     - Full attention becomes its convolutions, and what blends attention with one of them.
 
     Args:
@@ -128,17 +129,19 @@ def _full_attention(model, layer, x, labels=None, **kwargs):
 
 
 @_rule(ConditionalBatchNorm)
-def _conditional_batch_norm(model, layer, x, labels, **kwargs):
+def _conditional_batch_norm(model, layer, x, labels=None, latent=None, **kwargs):
+    conditions = {"labels": labels, "latent": latent}
+    conditions = {name: value for name, value in conditions.items() if value is not None}
     classes, embedding = layer.num_classes, None
-    if len(labels.shape) == 2:
+    if labels is not None and len(labels.shape) == 2:
         embedding = labels._keras_history.operation
         if type(embedding) is not keras.layers.Embedding:
-            return _copy(model, layer, x, labels, **kwargs)
-        classes, labels = embedding.input_dim, embedding.input
+            return _copy(model, layer, x, **conditions, **kwargs)
+        classes, conditions["labels"] = embedding.input_dim, embedding.input
     if layer.data_format != "channels_last":
-        return _copy(model, layer, x, labels, **kwargs)
-    copy = ClassScaleOffset(classes, name=layer.name)
-    return model.call(copy, lambda: _scales_and_offsets(layer, embedding), x, labels)
+        return _copy(model, layer, x, **conditions, **kwargs)
+    copy = ConditionalScaleOffset(classes, layer.latent_dim, name=layer.name)
+    return model.call(copy, lambda: _scales_and_offsets(layer, embedding), x, **conditions)
 
 
 @_rule(keras.layers.BatchNormalization, BatchNorm)
@@ -202,29 +205,43 @@ def float32_policy():
         keras.config.set_dtype_policy(policy)
 
 
-class ClassScaleOffset(keras.layers.Layer):
-    """`scale[label] * inputs + offset[label]`, channel by channel.
+class ConditionalScaleOffset(keras.layers.Layer):
+    """`scale * inputs + offset`, channel by channel, both by class, by the latent or by both.
+
+    Each is `table[label] + latent @ kernel`, or what there is of it.
 
     Args:
-        num_classes: Number of classes.
+        num_classes: Number of classes; None without, where the tables have one row for all.
+        latent_dim: Length of the latent, or None.
         **kwargs: Of `keras.layers.Layer`.
     """
 
-    def __init__(self, num_classes, **kwargs):
+    def __init__(self, num_classes, latent_dim=None, **kwargs):
         super().__init__(**kwargs)
         self.num_classes = num_classes
+        self.latent_dim = latent_dim
 
-    def build(self, inputs_shape, labels_shape=None):
-        shape = (self.num_classes, inputs_shape[-1])
-        self.scale = self.add_weight(name="scale", shape=shape, initializer="ones")
-        self.offset = self.add_weight(name="offset", shape=shape, initializer="zeros")
+    def build(self, inputs_shape, labels_shape=None, latent_shape=None):
+        rows, channels = self.num_classes or 1, inputs_shape[-1]
+        self.scale = self.add_weight(name="scale", shape=(rows, channels), initializer="ones")
+        self.offset = self.add_weight(name="offset", shape=(rows, channels), initializer="zeros")
+        if self.latent_dim:
+            shape = (self.latent_dim, channels)
+            self.latent_scale = self.add_weight(name="latent_scale", shape=shape)
+            self.latent_offset = self.add_weight(name="latent_offset", shape=shape)
 
-    def call(self, inputs, labels):
-        scale = ops.take(self.scale, labels, axis=0)[:, None, None, :]
-        return inputs * scale + ops.take(self.offset, labels, axis=0)[:, None, None, :]
+    def call(self, inputs, labels=None, latent=None):
+        scale, offset = ops.convert_to_tensor(self.scale), ops.convert_to_tensor(self.offset)
+        if self.num_classes:
+            scale, offset = (ops.take(table, labels, axis=0) for table in (scale, offset))
+        if self.latent_dim:
+            scale = scale + ops.matmul(latent, self.latent_scale)
+            offset = offset + ops.matmul(latent, self.latent_offset)
+        return inputs * scale[:, None, None, :] + offset[:, None, None, :]
 
     def get_config(self):
-        return {**super().get_config(), "num_classes": self.num_classes}
+        config = super().get_config()
+        return {**config, "num_classes": self.num_classes, "latent_dim": self.latent_dim}
 
 
 class ScaleOffset(keras.layers.Layer):
@@ -273,12 +290,21 @@ def _plain_weights(layer):
 
 
 def _scales_and_offsets(layer, embedding=None):
-    """Those of each class of a `ConditionalBatchNorm`, which may take an embedding of them."""
+    """The weights of the `ConditionalScaleOffset` of a `ConditionalBatchNorm`.
+
+    Args:
+        layer: The `ConditionalBatchNorm`.
+        embedding: The layer by which it is told of classes, if there is one.
+    """
     scale, offset = _scale_and_offset(layer.norm)
     gain, bias = (ops.convert_to_numpy(table) for table in layer.tables())
     if embedding is not None:
         gain, bias = (np.asarray(embedding.embeddings) @ table for table in (gain, bias))
-    return scale * (1 + gain), offset * (1 + gain) + bias
+    weights = [scale * (1 + gain), offset * (1 + gain) + bias]
+    if layer.latent_dim:
+        gain, bias = (ops.convert_to_numpy(w) for w in (layer.latent_gain, layer.latent_bias))
+        weights += [scale * gain, offset * gain + bias]
+    return weights
 
 
 def _scale_and_offset(norm):

@@ -44,6 +44,10 @@ def subject_of(generator, num_classes):
 
 GENERATORS = {
     "dcgan": lambda: models.DCGANGenerator(32, 10, latent_dim=8, width=8, attention=[8]),
+    # With as many numbers in a latent as there are classes.
+    "self-modulation": lambda: models.DCGANGenerator(
+        32, 10, latent_dim=10, width=8, attention=[8], self_modulation=True
+    ),
     "resnet": lambda: models.ResNetGenerator(32, 10, latent_dim=8, width=8, attention=[16]),
     "full_attention": lambda: models.FullAttentionGenerator(32, 10, latent_dim=8, width=8),
 }

@@ -6,12 +6,12 @@ from generators import trained
 
 from keras_sagan.exporting.device import (
     DifferenceUpsampleConv2D,
-    StoredClassScaleOffset,
+    StoredScaleOffset,
     device_model,
 )
 from keras_sagan.layers import SelfAttention2D, UpsampleConv2D
 from keras_sagan.sampling import generator_inputs
-from keras_sagan.sampling.inference import ClassScaleOffset, inference_model
+from keras_sagan.sampling.inference import ConditionalScaleOffset, inference_model
 
 RNG = np.random.default_rng(0)
 
@@ -136,14 +136,25 @@ def test_a_generator_gives_the_same_pictures(family, precision, tolerance):
     assert not any(isinstance(layer, slow) for layer in model.layers)
 
 
+@pytest.mark.parametrize("num_classes", [3, None])
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_self_modulation_gives_the_same_pictures(precision, num_classes):
+    generator = trained("dcgan", num_classes, self_modulation=True)
+    inputs = generator_inputs(generator, range(4))
+    expected = generator.predict(inputs, verbose=0)
+    model = device_model(inference_model(generator), precision)
+    found = model.predict(inputs, verbose=0)
+    np.testing.assert_allclose(found, expected, atol=TOLERANCES[precision])
+
+
 @pytest.mark.parametrize(("digits", "levels"), [(0, np.inf), (1, 127), (2, 127 * 257)])
 def test_a_table_of_digits_is_exact_to_half_a_step_of_each_channel(digits, levels):
-    table = ClassScaleOffset(9)
+    table = ConditionalScaleOffset(9)
     table.build((1, 2, 2, 5))
     # Channels of very different sizes, the last one of zeros.
     values = RNG.normal(size=(2, 9, 5)) * [1e-4, 1.0, 50.0, 1e4, 0.0]
     table.set_weights([*values])
-    stored = StoredClassScaleOffset(table, digits)
+    stored = StoredScaleOffset(table, digits)
     assert stored.table.dtype == ("int8" if digits else "float32")
     x = RNG.normal(size=(9, 2, 2, 5)).astype("float32")
     step = np.abs(values).max(axis=1) / levels

@@ -24,7 +24,18 @@ INTEGER_ARITHMETIC = {"BITWISE_XOR", "RIGHT_SHIFT", "FLOOR_MOD"}
     ],
 )
 def test_a_gpu_takes_all_of_generate(family, precision):
-    file, _ = convert_to_tflite(trained(family), precision)
+    _takes_all_of_generate(trained(family), precision)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_classes", [3, None])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_gpu_takes_self_modulation(precision, num_classes):
+    _takes_all_of_generate(trained("dcgan", num_classes, self_modulation=True), precision)
+
+
+def _takes_all_of_generate(generator, precision):
+    file, _ = convert_to_tflite(generator, precision)
     assert left_to_the_cpu(file, "generate") == {}
     # Of the others all but what makes the latent of a seed, and rounds to levels.
     left = left_to_the_cpu(file, "sample")

@@ -30,10 +30,15 @@ LEAST = {"float32": 60, "float16": 45, "dynamic_int8": 30, "int8": 28}
     scope="module",
     params=[
         "dcgan",
-        *(pytest.param(x, marks=pytest.mark.slow) for x in ("resnet", "full_attention")),
+        *(
+            pytest.param(x, marks=pytest.mark.slow)
+            for x in ("resnet", "full_attention", "self-modulation")
+        ),
     ],
 )
 def generator(request):
+    if request.param == "self-modulation":
+        return trained("resnet", self_modulation=True)
     return trained(request.param)
 
 

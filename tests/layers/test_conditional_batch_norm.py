@@ -130,3 +130,55 @@ def test_contract_with_normalised_tables(tmp_path):
         return layer
 
     check_layer(make, X, tmp_path, tolerance=4e-3, labels=LABELS)
+
+
+LATENTS = RNG.normal(size=(8, 7)).astype("float32")
+
+
+def self_modulated(num_classes):
+    layer = ConditionalBatchNorm(num_classes, momentum=0.9, latent_dim=7)
+    layer.build(X.shape)
+    for weight in (layer.gain, layer.bias, layer.latent_gain, layer.latent_bias):
+        weight.assign(RNG.normal(size=weight.shape))
+    layer.norm.set_weights([RNG.normal(size=6), RNG.uniform(0.5, 2, size=6)])
+    return layer
+
+
+def conditions(num_classes):
+    return {"latent": LATENTS} | ({"labels": LABELS} if num_classes else {})
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("num_classes", [3, None])
+def test_gain_and_bias_follow_the_latent(num_classes, training):
+    layer = self_modulated(num_classes)
+    rows = LABELS if num_classes else np.zeros(8, int)
+    gain, bias = (
+        np.asarray(table, np.float64)[rows] + LATENTS @ np.asarray(kernel, np.float64)
+        for table, kernel in ((layer.gain, layer.latent_gain), (layer.bias, layer.latent_bias))
+    )
+    mean, variance = (np.asarray(value, np.float64) for value in layer.norm.get_weights())
+    if training:
+        mean, variance = X.mean(axis=(0, 1, 2), dtype="f8"), X.var(axis=(0, 1, 2), dtype="f8")
+    expected = (X - mean) / np.sqrt(variance + 1e-5)
+    expected = expected * (1 + gain[:, None, None]) + bias[:, None, None]
+    outputs = np.asarray(layer(X, **conditions(num_classes), training=training))
+    np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-4)  # float32 moments
+
+
+@pytest.mark.parametrize("num_classes", [3, None])
+def test_contract_with_self_modulation(num_classes, tmp_path):
+    weights = self_modulated(num_classes).get_weights()
+
+    def make():
+        layer = ConditionalBatchNorm(num_classes, momentum=0.9, latent_dim=7)
+        layer.build(X.shape)
+        layer.set_weights(weights)
+        return layer
+
+    check_layer(make, X, tmp_path, tolerance=4e-3, **conditions(num_classes))
+
+
+def test_it_needs_something_to_follow():
+    with pytest.raises(ValueError, match="num_classes, latent_dim or both"):
+        ConditionalBatchNorm(None)

@@ -20,6 +20,11 @@ GENERATORS = {
     "both": (ResNetGenerator, {"class_embedding_dim": 5, "class_spectral_norm": True}),
     "scaled": (ResNetGenerator, {"spectral_norm": "scaled"}),
     "first axis": (DCGANGenerator, {"spectral_norm_axis": "first"}),
+    "self-modulation": (DCGANGenerator, {"self_modulation": True}),
+    "one embedding and self-modulation": (
+        ResNetGenerator,
+        {"class_embedding_dim": 5, "self_modulation": True},
+    ),
     "norms": (DCGANGenerator, {"norm_epsilon": 1e-2, "norm_momentum": 0.9}),
 }
 

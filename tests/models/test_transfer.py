@@ -72,10 +72,11 @@ def test_of_as_many_classes_all_is_the_same(family, make):
         np.testing.assert_array_equal(new, old)
 
 
+@pytest.mark.parametrize("options", [{}, {"self_modulation": True}])
 @pytest.mark.parametrize("family", SOME)
-def test_new_classes_draw_what_the_mean_of_the_old_draws(family):
-    source = generator_of(family, OLD)
-    targets = [generator_of(family, classes) for classes in (2, None)]
+def test_new_classes_draw_what_the_mean_of_the_old_draws(family, options):
+    source = generator_of(family, OLD, **options)
+    targets = [generator_of(family, classes, **options) for classes in (2, None)]
     for target in targets:
         assert transfer(source, target) == []
     average_tables(source)
@@ -84,9 +85,10 @@ def test_new_classes_draw_what_the_mean_of_the_old_draws(family):
         np.testing.assert_allclose(output_of(target), expected, **close)
 
 
+@pytest.mark.parametrize("options", [{}, {"self_modulation": True}])
 @pytest.mark.parametrize("family", SOME)
-def test_classes_begin_as_the_network_without_any(family):
-    source, target = generator_of(family, None), generator_of(family, 2)
+def test_classes_begin_as_the_network_without_any(family, options):
+    source, target = generator_of(family, None, **options), generator_of(family, 2, **options)
     assert transfer(source, target) == []
     np.testing.assert_allclose(output_of(target), output_of(source), **close)
 
