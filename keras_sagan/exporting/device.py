@@ -85,9 +85,8 @@ class StoredScaleOffset(layers.Layer):
     def __init__(self, layer, digits=0):
         super().__init__()
         table = np.concatenate([layer.scale, layer.offset], axis=1)
-        self.has_classes = layer.num_classes is not None
-        self.digits, self.table = digits if self.has_classes else 0, table
-        if self.digits:
+        self.digits, self.table = digits, table
+        if digits:
             # From -128 to 127; the largest number is 127 in all digits.
             places = 256 ** np.arange(digits)
             steps = np.maximum(np.abs(table).max(axis=0), 1e-12) / (127 * places.sum())
@@ -105,23 +104,16 @@ class StoredScaleOffset(layers.Layer):
 
     def call(self, inputs, labels=None, latent=None):
         size = inputs.shape[-1]
-        added = []  # what follows the latent
-        if self.kernel is not None:
-            rows = ops.matmul(latent, self.kernel)
-            rows = rows if self.has_classes else rows + self.table[0]
-            added = _parts_of(rows, size)
-        if not self.has_classes:
-            scale, offset = added
-            return inputs * scale + offset
         with tf.name_scope(FLOAT_SCOPE):
             # Not `ops.take`, which has negative labels count from the end in further operations.
-            rows = tf.gather(self.table, labels)
+            rows = self.table if labels is None else tf.gather(self.table, labels)
             if self.digits:
                 rows = ops.cast(rows, "float32") * self.factors
             parts = _parts_of(rows, size)
             scale, offset = (sum(parts[i::2][1:], parts[i]) for i in range(2))
-        if added:
-            scale, offset = scale + added[0], offset + added[1]
+        if self.kernel is not None:
+            of_latent = _parts_of(ops.matmul(latent, self.kernel), size)
+            scale, offset = scale + of_latent[0], offset + of_latent[1]
         return inputs * scale + offset
 
 

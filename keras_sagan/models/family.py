@@ -88,9 +88,7 @@ def batch_norm(x, labels, name, spectral_norm=False, latent=None, **arguments):
         **arguments: Of `BatchNorm`, and `num_classes`.
     """
     num_classes = arguments.pop("num_classes", None)
-    conditions = {"labels": labels, "latent": latent}
-    conditions = {key: value for key, value in conditions.items() if value is not None}
-    if not conditions:
+    if labels is None and latent is None:
         return BatchNorm(**arguments, name=name)(x)
     if labels is not None and len(labels.shape) > 1:
         num_classes = labels.shape[-1]
@@ -102,7 +100,7 @@ def batch_norm(x, labels, name, spectral_norm=False, latent=None, **arguments):
         **CHANNELS_LAST,
         name=name,
     )
-    return norm(x, **conditions)
+    return norm(x, labels=labels, latent=latent)
 
 
 def projection_logits(logits, features, labels, num_classes, spectral_norm, axis="output"):

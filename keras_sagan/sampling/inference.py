@@ -130,18 +130,17 @@ def _full_attention(model, layer, x, labels=None, **kwargs):
 
 @_rule(ConditionalBatchNorm)
 def _conditional_batch_norm(model, layer, x, labels=None, latent=None, **kwargs):
-    conditions = {"labels": labels, "latent": latent}
-    conditions = {name: value for name, value in conditions.items() if value is not None}
-    classes, embedding = layer.num_classes, None
+    classes, embedding, of_classes = layer.num_classes, None, labels
     if labels is not None and len(labels.shape) == 2:
         embedding = labels._keras_history.operation
         if type(embedding) is not keras.layers.Embedding:
-            return _copy(model, layer, x, **conditions, **kwargs)
-        classes, conditions["labels"] = embedding.input_dim, embedding.input
+            return _copy(model, layer, x, labels=labels, latent=latent, **kwargs)
+        classes, of_classes = embedding.input_dim, embedding.input
     if layer.data_format != "channels_last":
-        return _copy(model, layer, x, **conditions, **kwargs)
+        return _copy(model, layer, x, labels=labels, latent=latent, **kwargs)
     copy = ConditionalScaleOffset(classes, layer.latent_dim, name=layer.name)
-    return model.call(copy, lambda: _scales_and_offsets(layer, embedding), x, **conditions)
+    values = functools.partial(_scales_and_offsets, layer, embedding)
+    return model.call(copy, values, x, labels=of_classes, latent=latent)
 
 
 @_rule(keras.layers.BatchNormalization, BatchNorm)
