@@ -162,6 +162,8 @@ class DCGANGenerator(family.Family):
         spectral_norm: Whether the convolutions are spectrally normalised (not the last one);
             "scaled" for a trained factor beside.
         spectral_norm_axis: Of which axis, see `keras_sagan.layers.SpectralNorm`.
+        mapping_layers: Dense layers that the latent goes through first, each as wide as it is
+            (StyleGAN's mapping network, Karras et al., arXiv:1812.04948).
         self_modulation: Whether gains and biases of the batch norms follow the latent too, so that
             every stage sees it (Chen et al., arXiv:1810.01365).
         norm_epsilon: Epsilon of the batch norms.
@@ -183,6 +185,7 @@ class DCGANGenerator(family.Family):
         attention=None,
         spectral_norm=True,
         spectral_norm_axis="output",
+        mapping_layers=0,
         self_modulation=False,
         norm_epsilon=1e-5,
         norm_momentum=0.99,
@@ -192,10 +195,11 @@ class DCGANGenerator(family.Family):
     ):
         stages, attention = generator_stages(image_size, width, attention)
         inputs = family.generator_inputs(latent_dim, num_classes)
+        latent = family.mapped(inputs["latent"], mapping_layers)
         stage = functools.partial(
             generator_stage,
             labels=inputs.get("label"),
-            latent=inputs["latent"] if self_modulation else None,
+            latent=latent if self_modulation else None,
             spectral_norm=spectral_norm,
             spectral_norm_axis=spectral_norm_axis,
             num_classes=num_classes,
@@ -203,7 +207,7 @@ class DCGANGenerator(family.Family):
             momentum=norm_momentum,
             synchronized=synchronized,
         )
-        image = generator_image(inputs["latent"], stages, attention, stage)
+        image = generator_image(latent, stages, attention, stage)
         arguments = {
             "image_size": image_size,
             "num_classes": num_classes,
@@ -212,6 +216,7 @@ class DCGANGenerator(family.Family):
             "attention": attention,
             "spectral_norm": spectral_norm,
             "spectral_norm_axis": spectral_norm_axis,
+            "mapping_layers": mapping_layers,
             "self_modulation": self_modulation,
             "norm_epsilon": norm_epsilon,
             "norm_momentum": norm_momentum,

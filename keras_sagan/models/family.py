@@ -45,6 +45,25 @@ def generator_inputs(latent_dim, num_classes):
     return inputs
 
 
+def mapped(latent, mapping_layers):
+    """Returns what a generator draws from: its latent, or what a mapping network makes of it.
+
+    Stages of convolutions follow the latent smoothly, so between the parts of the latent space that
+    draw two kinds of picture lies one that draws something of both. Layers without a norm in front
+    of them narrow it (Karras et al., A Style-Based Generator Architecture for Generative
+    Adversarial Networks, CVPR 2019, arXiv:1812.04948, section 2).
+
+    Args:
+        latent: (batch, latent_dim).
+        mapping_layers: Number of dense layers, each with a leaky ReLU; 0 for the latent itself.
+    """
+    x, units = latent, latent.shape[-1]
+    for i in range(mapping_layers):
+        x = layers.Dense(units, kernel_initializer="he_normal", name=f"mapping{i + 1}")(x)
+        x = layers.LeakyReLU(0.2)(x)
+    return x
+
+
 def discriminator_inputs(image_size, num_classes):
     """Returns the input dictionary of a discriminator."""
     inputs = {"image": keras.Input((image_size, image_size, 3), name="image")}

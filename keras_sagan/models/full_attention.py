@@ -37,6 +37,8 @@ class FullAttentionGenerator(family.Family):
         spectral_norm: Whether the other convolutions are spectrally normalised (not the last one);
             "scaled" for a trained factor beside.
         spectral_norm_axis: Of which axis, see `keras_sagan.layers.SpectralNorm`.
+        mapping_layers: Dense layers that the latent goes through first, each as wide as it is
+            (StyleGAN's mapping network, Karras et al., arXiv:1812.04948).
         self_modulation: Whether gains and biases of the batch norms (but full
             attention's) follow the latent too (Chen et al., arXiv:1810.01365).
         norm_epsilon: Epsilon of the batch norms.
@@ -61,6 +63,7 @@ class FullAttentionGenerator(family.Family):
         full_batch_norm=True,
         spectral_norm=True,
         spectral_norm_axis="output",
+        mapping_layers=0,
         self_modulation=False,
         norm_epsilon=1e-5,
         norm_momentum=0.99,
@@ -72,11 +75,12 @@ class FullAttentionGenerator(family.Family):
         full_attention = tuple((4, 8) if full_attention is None else full_attention)
         _check_full_attention(full_attention, stages, latent_dim, "generator")
         inputs = family.generator_inputs(latent_dim, num_classes)
+        latent = family.mapped(inputs["latent"], mapping_layers)
         labels = inputs.get("label")
         convolution = functools.partial(
             dcgan.generator_stage,
             labels=labels,
-            latent=inputs["latent"] if self_modulation else None,
+            latent=latent if self_modulation else None,
             spectral_norm=spectral_norm,
             spectral_norm_axis=spectral_norm_axis,
             num_classes=num_classes,
@@ -106,7 +110,7 @@ class FullAttentionGenerator(family.Family):
             )
             return full(x, labels=labels) if num_classes and full_batch_norm else full(x)
 
-        image = dcgan.generator_image(inputs["latent"], stages, attention, stage)
+        image = dcgan.generator_image(latent, stages, attention, stage)
         arguments = {
             "image_size": image_size,
             "num_classes": num_classes,
@@ -118,6 +122,7 @@ class FullAttentionGenerator(family.Family):
             "full_batch_norm": full_batch_norm,
             "spectral_norm": spectral_norm,
             "spectral_norm_axis": spectral_norm_axis,
+            "mapping_layers": mapping_layers,
             "self_modulation": self_modulation,
             "norm_epsilon": norm_epsilon,
             "norm_momentum": norm_momentum,

@@ -52,6 +52,8 @@ class ResNetGenerator(family.Family):
         class_spectral_norm: Whether the classes' tables of gains and biases are, too.
         class_embedding_dim: Length of one embedding of the classes, of which all batch norms take
             their gains and biases, as in BigGAN; None for a table a norm.
+        mapping_layers: Dense layers that the latent goes through first, each as wide as it is
+            (StyleGAN's mapping network, Karras et al., arXiv:1812.04948).
         self_modulation: Whether gains and biases of the batch norms follow the latent too, so that
             every stage sees it (Chen et al., arXiv:1810.01365).
         norm_epsilon: Epsilon of the batch norms.
@@ -74,6 +76,7 @@ class ResNetGenerator(family.Family):
         spectral_norm=True,
         class_spectral_norm=False,
         class_embedding_dim=None,
+        mapping_layers=0,
         self_modulation=False,
         norm_epsilon=1e-5,
         norm_momentum=0.99,
@@ -87,6 +90,7 @@ class ResNetGenerator(family.Family):
         channels_by_size = {8 << i: channels for i, channels in enumerate(blocks)}
         family.check_attention(attention, channels_by_size, "generator")
         inputs = family.generator_inputs(latent_dim, num_classes)
+        latent = family.mapped(inputs["latent"], mapping_layers)
 
         labels = inputs.get("label")
         if num_classes and class_embedding_dim:
@@ -107,7 +111,7 @@ class ResNetGenerator(family.Family):
                 labels,
                 name,
                 class_spectral_norm,
-                inputs["latent"] if self_modulation else None,
+                latent if self_modulation else None,
                 num_classes=num_classes,
                 **norm_arguments,
             )
@@ -123,7 +127,7 @@ class ResNetGenerator(family.Family):
             x = conv(Conv2D(channels, 3, **CHANNELS_LAST, name=f"{name}_conv2"))(x)
             return layers.Add(name=name)([x, shortcut])
 
-        x = conv(layers.Dense(first * 4 * 4, name="dense"))(inputs["latent"])
+        x = conv(layers.Dense(first * 4 * 4, name="dense"))(latent)
         x = layers.Reshape((4, 4, first))(x)
         for channels in blocks:
             size = 2 * x.shape[1]
@@ -144,6 +148,7 @@ class ResNetGenerator(family.Family):
             "spectral_norm": spectral_norm,
             "class_spectral_norm": class_spectral_norm,
             "class_embedding_dim": class_embedding_dim,
+            "mapping_layers": mapping_layers,
             "self_modulation": self_modulation,
             "norm_epsilon": norm_epsilon,
             "norm_momentum": norm_momentum,

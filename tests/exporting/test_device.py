@@ -110,9 +110,10 @@ def test_a_vector_that_becomes_a_map():
     assert not any(isinstance(layer, keras.layers.Conv2DTranspose) for layer in device.layers)
 
 
-# Steps of a channel's largest value over 32767 and 127; a picture has about a dozen norms.
+# Rounding of float32 over a dozen layers and more; else steps of a channel's largest value over
+# 32767 and 127: a picture has about a dozen norms.
 QUICK = (("resnet", "float32"), ("dcgan", "int8"), ("full_attention", "float32"))
-TOLERANCES = {"float32": 1e-5, "float16": 1e-3, "dynamic_int8": 0.2, "int8": 0.2}
+TOLERANCES = {"float32": 5e-5, "float16": 1e-3, "dynamic_int8": 0.2, "int8": 0.2}
 
 
 @pytest.mark.parametrize(
@@ -136,10 +137,11 @@ def test_a_generator_gives_the_same_pictures(family, precision, tolerance):
     assert not any(isinstance(layer, slow) for layer in model.layers)
 
 
+@pytest.mark.parametrize("options", [{}, {"mapping_layers": 2}])
 @pytest.mark.parametrize("num_classes", [3, None])
 @pytest.mark.parametrize("precision", ["float32", "float16"])
-def test_self_modulation_gives_the_same_pictures(precision, num_classes):
-    generator = trained("dcgan", num_classes, self_modulation=True)
+def test_self_modulation_gives_the_same_pictures(precision, num_classes, options):
+    generator = trained("dcgan", num_classes, self_modulation=True, **options)
     inputs = generator_inputs(generator, range(4))
     expected = generator.predict(inputs, verbose=0)
     model = device_model(inference_model(generator), precision)

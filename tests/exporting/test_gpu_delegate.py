@@ -30,8 +30,9 @@ def test_a_gpu_takes_all_of_generate(family, precision):
 @pytest.mark.slow
 @pytest.mark.parametrize("num_classes", [3, None])
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_a_gpu_takes_self_modulation(precision, num_classes):
-    _takes_all_of_generate(trained("dcgan", num_classes, self_modulation=True), precision)
+def test_a_gpu_takes_self_modulation_by_mapped_latents(precision, num_classes):
+    generator = trained("dcgan", num_classes, self_modulation=True, mapping_layers=2)
+    _takes_all_of_generate(generator, precision)
 
 
 def _takes_all_of_generate(generator, precision):

@@ -38,7 +38,7 @@ LEAST = {"float32": 60, "float16": 45, "dynamic_int8": 30, "int8": 28}
 )
 def generator(request):
     if request.param == "self-modulation":
-        return trained("resnet", self_modulation=True)
+        return trained("resnet", self_modulation=True, mapping_layers=2)
     return trained(request.param)
 
 

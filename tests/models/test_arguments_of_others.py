@@ -7,6 +7,7 @@ import pytest
 from keras_sagan.models import (
     DCGANDiscriminator,
     DCGANGenerator,
+    FullAttentionGenerator,
     ResNetDiscriminator,
     ResNetGenerator,
 )
@@ -21,6 +22,12 @@ GENERATORS = {
     "scaled": (ResNetGenerator, {"spectral_norm": "scaled"}),
     "first axis": (DCGANGenerator, {"spectral_norm_axis": "first"}),
     "self-modulation": (DCGANGenerator, {"self_modulation": True}),
+    "mapping": (DCGANGenerator, {"mapping_layers": 2}),
+    "mapping of full attention": (FullAttentionGenerator, {"mapping_layers": 1}),
+    "mapping and self-modulation": (
+        ResNetGenerator,
+        {"mapping_layers": 2, "self_modulation": True},
+    ),
     "one embedding and self-modulation": (
         ResNetGenerator,
         {"class_embedding_dim": 5, "self_modulation": True},

@@ -159,6 +159,31 @@ def test_impossible_sizes_are_named(model, message):
         model()
 
 
+@pytest.mark.parametrize("self_modulation", [False, True])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_all_of_a_generator_sees_what_the_mapping_network_gives(family, self_modulation):
+    """Against the network without one, which is given what NumPy makes of the latent."""
+    options = {"image_size": 32, "latent_dim": 8, "width": 8, "attention": (8,)}
+    generators = [
+        FAMILIES[family][0](mapping_layers=count, self_modulation=self_modulation, **options)
+        for count in (0, 3)
+    ]
+    plain, mapped = generators
+    for variable in mapped.trainable_variables:
+        variable.assign(RNG.normal(scale=0.3, size=variable.shape))
+    kernels_and_biases = mapped.get_weights()[:6]
+    plain.set_weights(mapped.get_weights()[6:])
+    latent = RNG.normal(size=(4, 8))
+    expected = latent.copy()
+    for kernel, bias in zip(kernels_and_biases[::2], kernels_and_biases[1::2], strict=True):
+        expected = expected @ kernel.astype("float64") + bias
+        expected = np.where(expected < 0, 0.2 * expected, expected)
+    images = np.asarray(mapped({"latent": latent.astype("float32")}))
+    assert images.std() > 0.05
+    # Rounding of float32 over a dozen layers.
+    np.testing.assert_allclose(images, plain({"latent": expected.astype("float32")}), atol=5e-5)
+
+
 @pytest.mark.parametrize("family", [pytest.param("resnet", marks=pytest.mark.slow), "dcgan"])
 def test_saving(family, tmp_path):
     for model in (

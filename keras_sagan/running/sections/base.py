@@ -62,6 +62,7 @@ class ModelSection(Section):
     # Sizes of the feature maps that attention follows; null is the family's own choice.
     attention: list[Positive] | None = None
     spectral_norm: bool | Literal["scaled"] = True
+    mapping_layers: Annotated[int, pydantic.Field(ge=0)] = 0  # that the latent goes through first
     self_modulation: bool = False  # whether the batch norms of the generator see the latent too
     # What a network of other code may need: see the models.
     spectral_norm_axis: Literal["output", "first"] = "output"
