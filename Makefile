@@ -9,7 +9,7 @@ TORCH := $(if $(filter Linux,$(shell uname)),torch==2.13.0+cpu,torch>=2.13)
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
 # What five minutes hold, as the rates fall until the last step: about half without AVX-512.
-DEMO_STEPS := $(if $(shell grep -m1 avx512 /proc/cpuinfo 2>/dev/null),10000,5000)
+DEMO_STEPS := $(if $(shell grep -m1 avx512 /proc/cpuinfo 2>/dev/null),7000,3500)
 
 .PHONY: demo test test-all test-arm test-addons litert-js lint
 

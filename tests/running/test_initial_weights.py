@@ -110,15 +110,16 @@ def test_imported_runs_are_taken_over_too(tmp_path, with_discriminator):
     if with_discriminator:
         models[checkpoints.DISCRIMINATOR] = networks[1]
     checkpoints.write_models(models, imported.checkpoint(9))
-    given = "model.attention=[16, 8]"
-    gan, line = begun(imported, given, classes=None)
+    plain = ("model.mapping_layers=0", "model.self_modulation=false")
+    given = ("model.attention=[16, 8]", *plain)
+    gan, line = begun(imported, *given, classes=None)
     np.testing.assert_array_equal(gan.sample(range(4)), sample(networks[0], range(4)))
     pairs = zip(gan.discriminator.get_weights(), networks[1].get_weights(), strict=True)
     same = [np.array_equal(found, old) for found, old in pairs]
     assert all(same) if with_discriminator else not any(same)
     assert ("discriminator is a new one" in line) != with_discriminator
     if with_discriminator:
-        _, line = begun(imported, given, classes=2)
+        _, line = begun(imported, *given, classes=2)
         assert line.endswith("begins as it; the discriminator's class_embedding is new")
 
 
