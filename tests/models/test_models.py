@@ -160,7 +160,9 @@ def test_impossible_sizes_are_named(model, message):
 
 
 @pytest.mark.parametrize("self_modulation", [False, True])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "family", ["dcgan", "full_attention", pytest.param("resnet", marks=pytest.mark.slow)]
+)
 def test_all_of_a_generator_sees_what_the_mapping_network_gives(family, self_modulation):
     """Against the network without one, which is given what NumPy makes of the latent."""
     options = {"image_size": 32, "latent_dim": 8, "width": 8, "attention": (8,)}

@@ -249,6 +249,7 @@ def test_a_run_under_a_schedule_goes_on_bit_for_bit(tmp_path, old_run, environme
     options = [*SMALL, "model.num_classes=10", "train.deterministic=true", "train.log_every=1"]
     options += ["train.freeze_discriminator=1", "train.discriminator_steps=2"]
     options += ["optimizer.schedule=cosine", "optimizer.decay_steps=5", "optimizer.warmup_steps=1"]
+    options += ["optimizer.generator_learning_rate=1e-3"]
     source = tmp_path / "source"
     shutil.copytree(old_run.path, source)
     for name, steps in {"straight": 4, "stopped": 2}.items():

@@ -64,8 +64,9 @@ def test_both_networks_follow_the_shape(kind, warmup, end, left):
 
 
 def test_a_constant_rate_is_a_number_as_it_was():
-    given = config("optimizer.decay_steps=7")
-    assert schedules.learning_rates(given) == (1e-3, 1e-3)  # of the file
+    rates = (f"optimizer.{name}_learning_rate=1e-3" for name in ("generator", "discriminator"))
+    given = config("optimizer.decay_steps=7", *rates)
+    assert schedules.learning_rates(given) == (1e-3, 1e-3)
     assert schedules.with_decay_steps(given).optimizer.decay_steps is None
 
 
