@@ -57,11 +57,11 @@ def mapped(latent, mapping_layers):
         latent: (batch, latent_dim).
         mapping_layers: Number of dense layers, each with a leaky ReLU; 0 for the latent itself.
     """
-    x, units = latent, latent.shape[-1]
+    units = latent.shape[-1]
     for i in range(mapping_layers):
-        x = layers.Dense(units, kernel_initializer="he_normal", name=f"mapping{i + 1}")(x)
-        x = layers.LeakyReLU(0.2)(x)
-    return x
+        dense = layers.Dense(units, kernel_initializer="he_normal", name=f"mapping{i + 1}")
+        latent = layers.LeakyReLU(0.2)(dense(latent))
+    return latent
 
 
 def discriminator_inputs(image_size, num_classes):

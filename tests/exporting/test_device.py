@@ -110,10 +110,9 @@ def test_a_vector_that_becomes_a_map():
     assert not any(isinstance(layer, keras.layers.Conv2DTranspose) for layer in device.layers)
 
 
-# Rounding of float32 over a dozen layers and more; else steps of a channel's largest value over
-# 32767 and 127: a picture has about a dozen norms.
+# Steps of a channel's largest value over 32767 and 127; a picture has about a dozen norms.
 QUICK = (("resnet", "float32"), ("dcgan", "int8"), ("full_attention", "float32"))
-TOLERANCES = {"float32": 5e-5, "float16": 1e-3, "dynamic_int8": 0.2, "int8": 0.2}
+TOLERANCES = {"float32": 1e-5, "float16": 1e-3, "dynamic_int8": 0.2, "int8": 0.2}
 
 
 @pytest.mark.parametrize(
@@ -137,15 +136,24 @@ def test_a_generator_gives_the_same_pictures(family, precision, tolerance):
     assert not any(isinstance(layer, slow) for layer in model.layers)
 
 
+# The mapping network's random weights enlarge the rounding of float32: 2.3e-5 was seen.
+@pytest.mark.parametrize(
+    ("precision", "mapping_layers", "tolerance"),
+    [
+        ("float32", 0, TOLERANCES["float32"]),
+        ("float16", 0, TOLERANCES["float16"]),
+        ("float32", 2, 5e-5),
+        ("float16", 2, TOLERANCES["float16"]),
+    ],
+)
 @pytest.mark.parametrize("num_classes", [3, None])
-@pytest.mark.parametrize("precision", ["float32", "float16"])
-def test_self_modulation_by_mapped_latents_gives_the_same_pictures(precision, num_classes):
-    generator = trained("dcgan", num_classes, self_modulation=True, mapping_layers=2)
+def test_self_modulation_gives_the_same_pictures(precision, mapping_layers, tolerance, num_classes):
+    generator = trained("dcgan", num_classes, self_modulation=True, mapping_layers=mapping_layers)
     inputs = generator_inputs(generator, range(4))
     expected = generator.predict(inputs, verbose=0)
     model = device_model(inference_model(generator), precision)
     found = model.predict(inputs, verbose=0)
-    np.testing.assert_allclose(found, expected, atol=TOLERANCES[precision])
+    np.testing.assert_allclose(found, expected, atol=tolerance)
 
 
 @pytest.mark.parametrize(("digits", "levels"), [(0, np.inf), (1, 127), (2, 127 * 257)])

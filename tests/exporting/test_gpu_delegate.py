@@ -28,10 +28,12 @@ def test_a_gpu_takes_all_of_generate(family, precision):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("mapping_layers", [0, 2])
 @pytest.mark.parametrize("num_classes", [3, None])
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_a_gpu_takes_self_modulation_by_mapped_latents(precision, num_classes):
-    generator = trained("dcgan", num_classes, self_modulation=True, mapping_layers=2)
+def test_a_gpu_takes_self_modulation(precision, num_classes, mapping_layers):
+    options = {"self_modulation": True, "mapping_layers": mapping_layers}
+    generator = trained("dcgan", num_classes, **options)
     _takes_all_of_generate(generator, precision)
 
 

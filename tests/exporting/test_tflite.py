@@ -25,6 +25,9 @@ CONFIGS = REPOSITORY / "configs"
 # dB to the Keras model, which a trained one must keep too.
 LEAST = {"float32": 60, "float16": 45, "dynamic_int8": 30, "int8": 28}
 
+# Layers of the mapping network.
+SELF_MODULATED = {"self-modulation": 0, "self-modulation by mapped latents": 2}
+
 
 @pytest.fixture(
     scope="module",
@@ -32,13 +35,13 @@ LEAST = {"float32": 60, "float16": 45, "dynamic_int8": 30, "int8": 28}
         "dcgan",
         *(
             pytest.param(x, marks=pytest.mark.slow)
-            for x in ("resnet", "full_attention", "self-modulation")
+            for x in ("resnet", "full_attention", *SELF_MODULATED)
         ),
     ],
 )
 def generator(request):
-    if request.param == "self-modulation":
-        return trained("resnet", self_modulation=True, mapping_layers=2)
+    if request.param in SELF_MODULATED:
+        return trained("resnet", self_modulation=True, mapping_layers=SELF_MODULATED[request.param])
     return trained(request.param)
 
 
