@@ -23,6 +23,7 @@ SMALL = (
     "train.batch_size=8",
     "train.steps=6",
     "train.log_every=2",
+    "train.jit_compile=null",  # XLA would compile for longer than the steps take
     "optimizer.schedule=constant",  # steps that follow on a resume are worth as much
     "samples.every=4",
     "samples.columns=2",

@@ -15,7 +15,7 @@ from keras_sagan.layers.spectral_norm import SpectralNorm
 
 @keras.saving.register_keras_serializable(package="keras_sagan")
 class SelfAttention2D(AttentionLayer):
-    """Self-attention of SAGAN: `y = gamma * o + x`, with `gamma` a scalar that starts at 0.
+    """Self-attention of SAGAN: `y = gamma * o + x`, with `gamma` a trained scalar.
 
     With queries `g(x)`, keys `f(x)` and values `h(x)`, all 1x1 convolutions, output location `j`
     attends to input location `i` by `beta[j, i] = softmax_i(g(x_j) . f(x_i))` (eq. 1), and
@@ -40,6 +40,7 @@ class SelfAttention2D(AttentionLayer):
         use_bias: Whether the convolutions have a bias.
         spectral_norm: Whether the convolutions are spectrally normalised; "scaled" for a trained
             factor beside (see `SpectralNorm`).
+        gamma_initializer: Of gamma. The paper's zeros begin with the features as they are.
         query_block: How many queries attend at a time: None for all at once; a number for memory
             linear in the size of the map, at the price of computing the softmax once more for
             the gradient; or "auto" for blocks where the map of a picture has more than 2^20
@@ -79,6 +80,7 @@ class SelfAttention2D(AttentionLayer):
         output_projection=True,
         use_bias=False,
         spectral_norm=True,
+        gamma_initializer="zeros",
         query_block="auto",
         **kwargs,
     ):
@@ -94,6 +96,7 @@ class SelfAttention2D(AttentionLayer):
         self.output_projection = output_projection
         self.use_bias = use_bias
         self.spectral_norm = spectral_norm
+        self.gamma_initializer = keras.initializers.get(gamma_initializer)
 
     def build(self, input_shape):
         input_shape = channels_last_shape(input_shape, self.data_format)
@@ -114,7 +117,7 @@ class SelfAttention2D(AttentionLayer):
             self.output_conv = self._convolution(
                 "output", channels, (*input_shape[:-1], value_channels)
             )
-        self.gamma = self.add_weight(name="gamma", shape=(), initializer="zeros")
+        self.gamma = self.add_weight(name="gamma", shape=(), initializer=self.gamma_initializer)
 
     def call(self, inputs, return_attention=False, training=False):
         inputs = to_channels_last(inputs, self.data_format)
@@ -144,6 +147,7 @@ class SelfAttention2D(AttentionLayer):
             output_projection=self.output_projection,
             use_bias=self.use_bias,
             spectral_norm=self.spectral_norm,
+            gamma_initializer=keras.initializers.serialize(self.gamma_initializer),
         )
         return config
 

@@ -95,7 +95,15 @@ def discriminator_stage(x, filters, size, *, spectral_norm, spectral_norm_axis):
 
 
 def discriminator_logits(
-    inputs, stages, attention, stage, num_classes, spectral_norm, spectral_norm_axis
+    inputs,
+    stages,
+    attention,
+    stage,
+    num_classes,
+    spectral_norm,
+    spectral_norm_axis,
+    attention_gamma,
+    hidden_units,
 ):
     """Returns "logits" of the inputs of a discriminator.
 
@@ -107,14 +115,21 @@ def discriminator_logits(
         num_classes: Number of classes, or None.
         spectral_norm: Of the embedding of the classes.
         spectral_norm_axis: Likewise.
+        attention_gamma: Where the gammas of self-attention start.
+        hidden_units: Width of a dense layer before the logits, or 0.
     """
     x = inputs["image"]
     for size, filters in stages.items():
-        x = _attended(stage(x, filters, size), attention)
+        x = _attended(stage(x, filters, size), attention, attention_gamma)
     x = ops.cast(x, "float32")  # see family.projection_logits
-    logits = Conv2D(1, 4, padding="valid", **CHANNELS_LAST, dtype="float32", name="to_logits")(x)
+    if hidden_units:
+        hidden = family.hidden_features(x, hidden_units, spectral_norm, spectral_norm_axis)
+        logits = layers.Dense(1, dtype="float32", name="to_logits")(hidden)
+    else:
+        conv = Conv2D(1, 4, padding="valid", **CHANNELS_LAST, dtype="float32", name="to_logits")
+        logits = layers.Flatten(**CHANNELS_LAST, dtype="float32")(conv(x))
     return family.projection_logits(
-        layers.Flatten(**CHANNELS_LAST, dtype="float32")(logits),
+        logits,
         ops.sum(x, axis=(1, 2)),
         inputs.get("label"),
         num_classes,
@@ -129,8 +144,14 @@ def _attention_sizes(attention, stages, network):
     return attention
 
 
-def _attended(x, attention):
-    """Self-attention in the form of the paper's first version, where it is listed."""
+def _attended(x, attention, gamma=0.0):
+    """Self-attention in the form of the paper's first version, where it is listed.
+
+    Args:
+        x: The features.
+        attention: Sizes of the maps that it follows.
+        gamma: Where its gamma starts.
+    """
     size = x.shape[1]
     if size not in attention:
         return x
@@ -140,6 +161,7 @@ def _attended(x, attention):
         output_projection=False,
         use_bias=True,
         spectral_norm=False,
+        gamma_initializer=keras.initializers.Constant(gamma),
         **CHANNELS_LAST,
         name=f"attention{size}",
     )(x)
@@ -237,6 +259,10 @@ class DCGANDiscriminator(family.Family):
         num_classes: Number of classes, or None.
         width: Channels that the table above multiplies.
         attention: Sizes of the feature maps that self-attention follows; None is the last two.
+        attention_gamma: Where the gammas of self-attention start. From the paper's 0 they take
+            thousands of steps to grow; from 1 on, short trainings make use of attention too.
+        hidden_units: Width of a dense layer before the logits that sees all of the last map, so
+            that what is far apart can be compared (StyleGAN's has one too); 0 for none.
         spectral_norm: Whether the convolutions are spectrally normalised (not the last one);
             "scaled" for a trained factor beside.
         spectral_norm_axis: Of which axis, see `keras_sagan.layers.SpectralNorm`.
@@ -253,6 +279,8 @@ class DCGANDiscriminator(family.Family):
         num_classes=None,
         width=64,
         attention=None,
+        attention_gamma=0.0,
+        hidden_units=0,
         spectral_norm=True,
         spectral_norm_axis="output",
         name="discriminator",
@@ -264,13 +292,23 @@ class DCGANDiscriminator(family.Family):
             discriminator_stage, spectral_norm=spectral_norm, spectral_norm_axis=spectral_norm_axis
         )
         logits = discriminator_logits(
-            inputs, stages, attention, stage, num_classes, spectral_norm, spectral_norm_axis
+            inputs,
+            stages,
+            attention,
+            stage,
+            num_classes,
+            spectral_norm,
+            spectral_norm_axis,
+            attention_gamma,
+            hidden_units,
         )
         arguments = {
             "image_size": image_size,
             "num_classes": num_classes,
             "width": width,
             "attention": attention,
+            "attention_gamma": attention_gamma,
+            "hidden_units": hidden_units,
             "spectral_norm": spectral_norm,
             "spectral_norm_axis": spectral_norm_axis,
         }

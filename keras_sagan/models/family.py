@@ -122,6 +122,21 @@ def batch_norm(x, labels, name, spectral_norm=False, latent=None, **arguments):
     return norm(x, labels=labels, latent=latent)
 
 
+def hidden_features(x, units, spectral_norm, axis="output"):
+    """Returns what a dense layer with a leaky ReLU makes of all locations: (batch, units) float32.
+
+    Args:
+        x: The last feature map of a discriminator, float32.
+        units: Width of the layer.
+        spectral_norm: Whether the layer is spectrally normalised, and how.
+        axis: Of its `SpectralNorm`.
+    """
+    x = layers.Flatten(**CHANNELS_LAST, dtype="float32")(x)
+    dense = layers.Dense(units, dtype="float32", name="hidden")
+    x = spectrally_normalized(dense, spectral_norm, axis)(x)
+    return layers.LeakyReLU(0.1, dtype="float32")(x)
+
+
 def projection_logits(logits, features, labels, num_classes, spectral_norm, axis="output"):
     """Adds the inner product of the features and the class's embedding to the logits.
 

@@ -148,6 +148,10 @@ class FullAttentionDiscriminator(family.Family):
         full_attention: Sizes of the feature maps that full attention gives, in place of a
             convolution and an activation; None is half of the picture's, the first, and 8.
         attention: Sizes of the feature maps that self-attention follows; None is the last two.
+        attention_gamma: Where the gammas of self-attention start. From the paper's 0 they take
+            thousands of steps to grow; from 1 on, short trainings make use of attention too.
+        hidden_units: Width of a dense layer before the logits that sees all of the last map, so
+            that what is far apart can be compared (StyleGAN's has one too); 0 for none.
         full_spectral_norm: Whether the convolution in full attention is spectrally normalised.
         full_batch_norm: Whether it is batch-normalised, by the same statistics for all classes.
         spectral_norm: Whether the other convolutions are spectrally normalised (not the last one);
@@ -170,6 +174,8 @@ class FullAttentionDiscriminator(family.Family):
         width=64,
         full_attention=None,
         attention=None,
+        attention_gamma=0.0,
+        hidden_units=0,
         full_spectral_norm=True,
         full_batch_norm=True,
         spectral_norm=True,
@@ -210,7 +216,15 @@ class FullAttentionDiscriminator(family.Family):
             )(x)
 
         logits = dcgan.discriminator_logits(
-            inputs, stages, attention, stage, num_classes, spectral_norm, spectral_norm_axis
+            inputs,
+            stages,
+            attention,
+            stage,
+            num_classes,
+            spectral_norm,
+            spectral_norm_axis,
+            attention_gamma,
+            hidden_units,
         )
         arguments = {
             "image_size": image_size,
@@ -218,6 +232,8 @@ class FullAttentionDiscriminator(family.Family):
             "width": width,
             "full_attention": full_attention,
             "attention": attention,
+            "attention_gamma": attention_gamma,
+            "hidden_units": hidden_units,
             "full_spectral_norm": full_spectral_norm,
             "full_batch_norm": full_batch_norm,
             "spectral_norm": spectral_norm,

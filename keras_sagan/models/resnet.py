@@ -170,6 +170,10 @@ class ResNetDiscriminator(family.Family):
         width: Channels that the table above multiplies.
         attention: Sizes of the feature maps that self-attention follows; None is 32, and 16 for
             32x32 pictures.
+        attention_gamma: Where the gammas of self-attention start. From the paper's 0 they take
+            thousands of steps to grow; from 1 on, short trainings make use of attention too.
+        hidden_units: Width of a dense layer before the logits that sees all of the last map, so
+            that what is far apart can be compared (StyleGAN's has one too); 0 for none.
         spectral_norm: Whether all layers are spectrally normalised; "scaled" for a trained factor
             beside.
         spectral_norm_axis: Of which axis, see `keras_sagan.layers.SpectralNorm`.
@@ -188,6 +192,8 @@ class ResNetDiscriminator(family.Family):
         num_classes=None,
         width=64,
         attention=None,
+        attention_gamma=0.0,
+        hidden_units=0,
         spectral_norm=True,
         spectral_norm_axis="output",
         relu_shortcut=False,
@@ -236,12 +242,18 @@ class ResNetDiscriminator(family.Family):
             size = x.shape[1]
             if size in attention and size not in attended:
                 x = SelfAttention2D(
-                    spectral_norm=spectral_norm, **CHANNELS_LAST, name=f"attention{size}"
+                    spectral_norm=spectral_norm,
+                    gamma_initializer=keras.initializers.Constant(attention_gamma),
+                    **CHANNELS_LAST,
+                    name=f"attention{size}",
                 )(x)
                 attended.add(size)
         x = ops.cast(layers.ReLU()(x), "float32")  # see family.projection_logits
         features = ops.sum(x, axis=(1, 2))
-        logits = conv(layers.Dense(1, dtype="float32", name="dense"))(features)
+        last = features
+        if hidden_units:
+            last = family.hidden_features(x, hidden_units, spectral_norm, spectral_norm_axis)
+        logits = conv(layers.Dense(1, dtype="float32", name="dense"))(last)
         logits = family.projection_logits(
             logits,
             features,
@@ -255,6 +267,8 @@ class ResNetDiscriminator(family.Family):
             "num_classes": num_classes,
             "width": width,
             "attention": attention,
+            "attention_gamma": attention_gamma,
+            "hidden_units": hidden_units,
             "spectral_norm": spectral_norm,
             "spectral_norm_axis": spectral_norm_axis,
             "relu_shortcut": relu_shortcut,

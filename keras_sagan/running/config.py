@@ -87,6 +87,7 @@ class Train(Section):
     steps: Positive  # generator updates
     discriminator_steps: Positive = 1
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    jit_compile: bool | None = None  # by XLA; null is on JAX alone
     ema: Share = 0.999  # momentum of the averaged generator
     # Classes of the generator's pictures: those of the batch, or fresh ones.
     fake_labels: Literal["real", "uniform"] = "real"

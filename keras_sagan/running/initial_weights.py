@@ -7,7 +7,15 @@ from keras_sagan.running import checkpoints
 from keras_sagan.running.run_folder import Run
 
 # Arguments of networks that may be others: what they change is training alone.
-_FREE = ("name", "trainable", "frozen", "num_classes", "norm_momentum", "synchronized")
+_FREE = (
+    "name",
+    "trainable",
+    "frozen",
+    "num_classes",
+    "attention_gamma",
+    "norm_momentum",
+    "synchronized",
+)
 
 
 def take_over(gan, config):

@@ -214,6 +214,8 @@ def make_gan(config, synchronized=False):
         ema=config.train.ema,
         augmentation=config.augmentation and config.augmentation.augmentation(),
         fake_labels=config.train.fake_labels,
+        # TensorFlow cannot compile a step in which replicas wait for each other.
+        jit_compile=None if synchronized else config.train.jit_compile,
     )
     return gan
 

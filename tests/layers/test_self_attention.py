@@ -90,6 +90,17 @@ def test_rows_of_the_map_sum_to_one_and_gamma_starts_at_zero(form):
     np.testing.assert_array_equal(np.asarray(outputs), x)
 
 
+def test_gamma_starts_where_it_is_told():
+    x = RNG.normal(size=(2, 4, 4, 8)).astype("float32")
+    layer = SelfAttention2D(gamma_initializer=keras.initializers.Constant(0.25))
+    outputs = np.asarray(layer(x))
+    assert float(np.asarray(layer.gamma)) == 0.25
+    np.testing.assert_allclose(outputs, reference(layer, x)[0], rtol=1e-5, atol=1e-5)
+    again = SelfAttention2D.from_config(layer.get_config())
+    again.build(x.shape)
+    assert float(np.asarray(again.gamma)) == 0.25
+
+
 def test_takes_any_size_after_it_was_built():
     layer = SelfAttention2D()
     inputs = keras.Input((None, None, 8))

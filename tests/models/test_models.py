@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_sagan.layers import SpectralNorm
 from keras_sagan.models import (
     FAMILIES,
     DCGANDiscriminator,
@@ -184,6 +185,39 @@ def test_all_of_a_generator_sees_what_the_mapping_network_gives(family, self_mod
     assert images.std() > 0.05
     # Rounding of float32 over a dozen layers.
     np.testing.assert_allclose(images, plain({"latent": expected.astype("float32")}), atol=5e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_attention_of_a_discriminator_starts_where_it_is_told(family):
+    make = FAMILIES[family][1]
+    options = {"image_size": 32, "width": 8, "attention": (16, 8)}
+    discriminator = make(**options, attention_gamma=0.5)
+    again = make.from_config(discriminator.get_config())
+    for network, gamma in ((discriminator, 0.5), (again, 0.5), (make(**options), 0)):
+        for size in options["attention"]:
+            assert float(np.asarray(network.get_layer(f"attention{size}").gamma)) == gamma
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_hidden_layer_sees_all_of_the_last_map(family):
+    """Against NumPy, from the last map on; without classes it alone makes the logits."""
+    options = {"image_size": 32, "width": 8, "attention": (8,), "spectral_norm": False}
+    discriminator = FAMILIES[family][1](**options, hidden_units=6)
+    for variable in discriminator.trainable_variables:
+        variable.assign(RNG.normal(scale=0.3, size=variable.shape))
+    hidden = discriminator.get_layer("hidden")
+    (flat,) = hidden._inbound_nodes[0].input_tensors
+    inputs = inputs_of(discriminator)
+    features = keras.Model(discriminator.inputs, flat)(inputs)
+    assert features.shape == (2, 1024 if family == "resnet" else 512)
+    x = np.asarray(features, "float64") @ np.asarray(hidden.kernel) + np.asarray(hidden.bias)
+    x = np.where(x < 0, 0.1 * x, x)
+    last = discriminator.get_layer("dense" if family == "resnet" else "to_logits")
+    expected = x @ np.asarray(last.kernel) + np.asarray(last.bias)
+    # Sums of up to 1024 products in float32 against float64.
+    np.testing.assert_allclose(discriminator(inputs), expected, rtol=1e-4, atol=1e-4)
+    normalised = FAMILIES[family][1](**{**options, "spectral_norm": True}, hidden_units=6)
+    assert type(normalised.get_layer("hidden")) is SpectralNorm
 
 
 @pytest.mark.parametrize("family", [pytest.param("resnet", marks=pytest.mark.slow), "dcgan"])

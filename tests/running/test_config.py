@@ -209,9 +209,11 @@ def test_a_new_family_is_a_file_of_its_own_and_needs_no_keras(tmp_path):
 @pytest.mark.parametrize("family", ["dcgan", "full_attention", "resnet"])
 def test_a_family_makes_its_networks(family):
     chosen = [f"model.family={family}", "model.width=8", "model.attention=[16]"]
+    chosen += ["model.discriminator_attention_gamma=0.5", "model.discriminator_hidden_units=7"]
     loaded = config.load(PAIRED, [*chosen, "model.num_classes=null", "model.spectral_norm=false"])
     generator, discriminator = loaded.model.networks(synchronized=True)
     for network in (generator, discriminator):
         assert network.num_classes is None and network.width == 8
         assert network.attention == (16,) and network.spectral_norm is False
     assert generator.latent_dim == 64 and generator.synchronized is True
+    assert (discriminator.attention_gamma, discriminator.hidden_units) == (0.5, 7)

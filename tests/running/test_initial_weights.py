@@ -111,7 +111,7 @@ def test_imported_runs_are_taken_over_too(tmp_path, with_discriminator):
         models[checkpoints.DISCRIMINATOR] = networks[1]
     checkpoints.write_models(models, imported.checkpoint(9))
     plain = ("model.mapping_layers=0", "model.self_modulation=false")
-    given = ("model.attention=[16, 8]", *plain)
+    given = ("model.attention=[16, 8]", "model.discriminator_hidden_units=0", *plain)
     gan, line = begun(imported, *given, classes=None)
     np.testing.assert_array_equal(gan.sample(range(4)), sample(networks[0], range(4)))
     pairs = zip(gan.discriminator.get_weights(), networks[1].get_weights(), strict=True)
@@ -149,6 +149,10 @@ def networks(loaded, monkeypatch):
         ("model.image_size=64", "model.image_size is 64, but .* has 32"),
         ("model.family=resnet", "model.family is resnet, but .* has dcgan"),
         ("model.norm_epsilon=1e-4", "model.norm_epsilon is 0.0001, but .* has 1e-05"),
+        (
+            "model.discriminator_hidden_units=0",
+            "model.discriminator_hidden_units is 0, but .* has 128",
+        ),
     ],
 )
 def test_other_networks_are_named_by_their_key(old_run, networks, assignment, message):
@@ -157,8 +161,11 @@ def test_other_networks_are_named_by_their_key(old_run, networks, assignment, me
     assert "\n" not in str(error.value) and str(old_run.path) in str(error.value)
 
 
-def test_what_training_alone_needs_may_differ(old_run, networks):
-    begun(old_run, "model.norm_momentum=0.9", "train.freeze_discriminator=1")
+def test_what_training_alone_needs_may_differ(old_run, networks, loaded):
+    free = ("model.norm_momentum=0.9", "model.discriminator_attention_gamma=0.3")
+    gan, _ = begun(old_run, *free, "train.freeze_discriminator=1")
+    gammas = [each.get_layer("attention8").gamma for each in (gan.discriminator, loaded[1])]
+    assert float(np.array(gammas[0])) == float(np.array(gammas[1]))
 
 
 def test_runs_that_are_none_are_named(old_run, tmp_path):

@@ -62,6 +62,17 @@ def test_sheets_draw_the_saved_generator(trained_run, tmp_path):
         np.testing.assert_array_equal(np.asarray(image), np.asarray(sheet(images, 3)))
 
 
+def test_a_step_of_one_replica_is_compiled_if_the_config_says_so():
+    small = ["model.width=8", "model.latent_dim=8"]
+    for synchronized, given, compiled in (
+        (False, "true", True),
+        (True, "true", False),  # XLA on TensorFlow has nothing that replicas could wait for
+        (False, "false", False),
+    ):
+        loaded = config.load("configs/paired_shapes.yaml", [*small, f"train.jit_compile={given}"])
+        assert training.make_gan(loaded, synchronized).jit_compile is compiled
+
+
 @pytest.mark.slow
 def test_only_the_last_checkpoints_are_kept(tmp_path):
     folder = tmp_path / "run"
@@ -249,6 +260,7 @@ def test_a_non_finite_loss_stops_and_keeps_the_last_good_checkpoint(tmp_path):
         "loss.name=least_squares",
         "optimizer.discriminator_learning_rate=3",
         "model.spectral_norm=false",
+        "model.discriminator_hidden_units=0",  # it would leave no step to keep
     ]
     process = run_here(*train_arguments(folder, *options))
     assert process.returncode == 1, process.stdout + process.stderr

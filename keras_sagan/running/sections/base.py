@@ -71,6 +71,9 @@ class ModelSection(Section):
     # Where the discriminator differs.
     discriminator_width: Positive | None = None
     discriminator_attention: list[Positive] | None = None
+    # What the discriminator alone has.
+    discriminator_attention_gamma: NonNegative = 0  # where the gammas of its attention start
+    discriminator_hidden_units: Annotated[int, pydantic.Field(ge=0)] = 0  # before the logits
 
     def networks(self, synchronized=False):
         """Returns the generator and the discriminator.
