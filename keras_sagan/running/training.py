@@ -207,6 +207,8 @@ def make_gan(config, synchronized=False):
     _freeze(discriminator, config.train.freeze_discriminator)  # before the optimizers look at it
     gan = GAN(generator, discriminator, seed=config.train.seed)
     betas = config.optimizer.beta_1, config.optimizer.beta_2
+    # PyTorch has none, and TensorFlow cannot compile a step in which replicas wait for each other.
+    xla = keras.config.backend() != "torch" and not synchronized
     gan.compile(
         *(Adam(rate, *betas) for rate in schedules.learning_rates(config)),
         loss=config.loss.loss(),
@@ -214,8 +216,7 @@ def make_gan(config, synchronized=False):
         ema=config.train.ema,
         augmentation=config.augmentation and config.augmentation.augmentation(),
         fake_labels=config.train.fake_labels,
-        # TensorFlow cannot compile a step in which replicas wait for each other.
-        jit_compile=None if synchronized else config.train.jit_compile,
+        jit_compile=config.train.jit_compile if xla else None,
     )
     return gan
 

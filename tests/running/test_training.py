@@ -74,6 +74,14 @@ def test_a_step_of_one_replica_is_compiled_if_the_config_says_so():
 
 
 @pytest.mark.slow
+def test_a_config_of_compiled_steps_trains_on_pytorch_too(tmp_path):
+    arguments = train_arguments(tmp_path / "run", "train.steps=1", "train.jit_compile=true")
+    process = run(*arguments, env={"KERAS_BACKEND": "torch"})
+    assert process.returncode == 0, process.stderr
+    assert Run(tmp_path / "run").last_step() == 1
+
+
+@pytest.mark.slow
 def test_only_the_last_checkpoints_are_kept(tmp_path):
     folder = tmp_path / "run"
     process = run_here(*train_arguments(folder, "checkpoints.every=1", "checkpoints.keep=2"))
