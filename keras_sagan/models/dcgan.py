@@ -94,36 +94,23 @@ def discriminator_stage(x, filters, size, *, spectral_norm, spectral_norm_axis):
     return layers.LeakyReLU(0.1, dtype="float32" if size == 4 else None)(x)
 
 
-def discriminator_logits(
-    inputs,
-    stages,
-    attention,
-    stage,
-    num_classes,
-    spectral_norm,
-    spectral_norm_axis,
-    attention_gamma,
-    hidden_units,
-):
+def discriminator_logits(inputs, stages, stage, arguments):
     """Returns "logits" of the inputs of a discriminator.
 
     Args:
         inputs: Of `family.discriminator_inputs`.
         stages: Channels by size.
-        attention: Sizes of the maps that self-attention follows.
         stage: Called as `stage(x, filters, size)` for each map.
-        num_classes: Number of classes, or None.
-        spectral_norm: Of the embedding of the classes.
-        spectral_norm_axis: Likewise.
-        attention_gamma: Where the gammas of self-attention start.
-        hidden_units: Width of a dense layer before the logits, or 0.
+        arguments: Those of the discriminator, of which attention and its gamma, the hidden layer
+            and the classes are built here.
     """
     x = inputs["image"]
     for size, filters in stages.items():
-        x = _attended(stage(x, filters, size), attention, attention_gamma)
+        x = _attended(stage(x, filters, size), arguments["attention"], arguments["attention_gamma"])
     x = ops.cast(x, "float32")  # see family.projection_logits
-    if hidden_units:
-        hidden = family.hidden_features(x, hidden_units, spectral_norm, spectral_norm_axis)
+    normalized = arguments["spectral_norm"], arguments["spectral_norm_axis"]
+    if units := arguments["hidden_units"]:
+        hidden = family.hidden_features(x, units, *normalized)
         logits = layers.Dense(1, dtype="float32", name="to_logits")(hidden)
     else:
         conv = Conv2D(1, 4, padding="valid", **CHANNELS_LAST, dtype="float32", name="to_logits")
@@ -132,9 +119,8 @@ def discriminator_logits(
         logits,
         ops.sum(x, axis=(1, 2)),
         inputs.get("label"),
-        num_classes,
-        spectral_norm,
-        spectral_norm_axis,
+        arguments["num_classes"],
+        *normalized,
     )
 
 
@@ -291,17 +277,6 @@ class DCGANDiscriminator(family.Family):
         stage = functools.partial(
             discriminator_stage, spectral_norm=spectral_norm, spectral_norm_axis=spectral_norm_axis
         )
-        logits = discriminator_logits(
-            inputs,
-            stages,
-            attention,
-            stage,
-            num_classes,
-            spectral_norm,
-            spectral_norm_axis,
-            attention_gamma,
-            hidden_units,
-        )
         arguments = {
             "image_size": image_size,
             "num_classes": num_classes,
@@ -312,6 +287,7 @@ class DCGANDiscriminator(family.Family):
             "spectral_norm": spectral_norm,
             "spectral_norm_axis": spectral_norm_axis,
         }
+        logits = discriminator_logits(inputs, stages, stage, arguments)
         super().__init__(inputs, logits, arguments, name=name, **kwargs)
 
     def stages(self):

@@ -215,17 +215,6 @@ class FullAttentionDiscriminator(family.Family):
                 name=f"full{size}",
             )(x)
 
-        logits = dcgan.discriminator_logits(
-            inputs,
-            stages,
-            attention,
-            stage,
-            num_classes,
-            spectral_norm,
-            spectral_norm_axis,
-            attention_gamma,
-            hidden_units,
-        )
         arguments = {
             "image_size": image_size,
             "num_classes": num_classes,
@@ -242,6 +231,7 @@ class FullAttentionDiscriminator(family.Family):
             "norm_momentum": norm_momentum,
             "synchronized": synchronized,
         }
+        logits = dcgan.discriminator_logits(inputs, stages, stage, arguments)
         super().__init__(inputs, logits, arguments, name=name, **kwargs)
 
     def stages(self):
