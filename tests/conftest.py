@@ -2,9 +2,10 @@ import fcntl
 import gc
 import json
 import os
+import signal
 import subprocess
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # errors alone, which tests of what is said must see
 
 import keras
 import numpy as np
@@ -12,6 +13,9 @@ import pytest
 from disks import mounted
 from PIL import Image
 from programs import run, train_arguments
+
+# Shells start what is in the background with Ctrl-C ignored, and programs inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if keras.config.backend() == "torch":
     import torch

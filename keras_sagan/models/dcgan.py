@@ -88,9 +88,9 @@ def discriminator_stage(x, filters, size, *, spectral_norm, spectral_norm_axis):
     """A convolution and a leaky ReLU."""
     conv = Conv2D(filters, 4, 2, **CHANNELS_LAST, name=f"conv{size}")
     x = family.spectrally_normalized(conv, spectral_norm, spectral_norm_axis)(x)
-    # The last one in float32 already. Where a cast follows it, TensorFlow 2.21 (on CPUs with
-    # bfloat16) tries to fuse it with the convolution, although its gradient needs what is between,
-    # and leaves the whole graph as it is.
+    # The last one in float32 already, as what follows is. A leaky ReLU between a convolution and
+    # anything but convolutions, such as a cast, makes TensorFlow 2.21 write an error at training:
+    # its remapper fuses the two although the gradient needs what is between, and takes that back.
     return layers.LeakyReLU(0.1, dtype="float32" if size == 4 else None)(x)
 
 

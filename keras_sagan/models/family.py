@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-from keras_sagan.layers import BatchNorm, ConditionalBatchNorm, SpectralNorm
+from keras_sagan.layers import BatchNorm, ConditionalBatchNorm, Conv2D, SpectralNorm
 
 # Pictures and maps are (batch, height, width, channels), whatever `keras.config` says.
 CHANNELS_LAST = {"data_format": "channels_last"}
@@ -123,7 +123,7 @@ def batch_norm(x, labels, name, spectral_norm=False, latent=None, **arguments):
 
 
 def hidden_features(x, units, spectral_norm, axis="output"):
-    """Returns what a dense layer with a leaky ReLU makes of all locations: (batch, units) float32.
+    """Returns a dense layer of all locations with a leaky ReLU: (batch, units) float32.
 
     Args:
         x: The last feature map of a discriminator, float32.
@@ -131,9 +131,18 @@ def hidden_features(x, units, spectral_norm, axis="output"):
         spectral_norm: Whether the layer is spectrally normalised, and how.
         axis: Of its `SpectralNorm`.
     """
+    # A dense layer written as a convolution, for the leaky ReLUs of `dcgan.discriminator_stage`.
+    conv = Conv2D(
+        units,
+        x.shape[1],
+        padding="valid",
+        kernel_initializer="he_normal",
+        **CHANNELS_LAST,
+        dtype="float32",
+        name="hidden",
+    )
+    x = spectrally_normalized(conv, spectral_norm, axis)(x)
     x = layers.Flatten(**CHANNELS_LAST, dtype="float32")(x)
-    dense = layers.Dense(units, dtype="float32", name="hidden")
-    x = spectrally_normalized(dense, spectral_norm, axis)(x)
     return layers.LeakyReLU(0.1, dtype="float32")(x)
 
 

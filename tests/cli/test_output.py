@@ -28,7 +28,14 @@ def test_training_says_what_it_does(trained_run):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "assignment", ["train.precision=mixed_bfloat16", "train.deterministic=true"]
+    "assignment",
+    [
+        "train.precision=mixed_bfloat16",
+        "train.deterministic=true",
+        "model.discriminator_hidden_units=0",
+        "model.family=resnet",
+        "model.family=full_attention",
+    ],
 )
 def test_other_ways_to_train_are_quiet(tmp_path, assignment):
     check_quiet(run(*train_arguments(tmp_path / "run", assignment)))

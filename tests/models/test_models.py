@@ -206,11 +206,12 @@ def test_a_hidden_layer_sees_all_of_the_last_map(family):
     for variable in discriminator.trainable_variables:
         variable.assign(RNG.normal(scale=0.3, size=variable.shape))
     hidden = discriminator.get_layer("hidden")
-    (flat,) = hidden._inbound_nodes[0].input_tensors
+    (last_map,) = hidden._inbound_nodes[0].input_tensors
     inputs = inputs_of(discriminator)
-    features = keras.Model(discriminator.inputs, flat)(inputs)
-    assert features.shape == (2, 1024 if family == "resnet" else 512)
-    x = np.asarray(features, "float64") @ np.asarray(hidden.kernel) + np.asarray(hidden.bias)
+    features = np.asarray(keras.Model(discriminator.inputs, last_map)(inputs), "float64")
+    assert features.shape == (2, 8, 8, 16) if family == "resnet" else (2, 4, 4, 32)
+    kernel = np.asarray(hidden.kernel).reshape(-1, 6)
+    x = features.reshape(2, -1) @ kernel + np.asarray(hidden.bias)
     x = np.where(x < 0, 0.1 * x, x)
     last = discriminator.get_layer("dense" if family == "resnet" else "to_logits")
     expected = x @ np.asarray(last.kernel) + np.asarray(last.bias)
