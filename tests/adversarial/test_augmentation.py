@@ -221,6 +221,7 @@ def state(gan):
     return [ops.convert_to_numpy(variable) for variable in variables]
 
 
+@pytest.mark.slow
 def test_a_loaded_gan_goes_on_with_its_probability(tmp_path):
     gan = tiny_gan(
         augmentation=Augmentation(target=-0.99, adapt_images=64),

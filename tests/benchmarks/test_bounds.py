@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from PIL import Image
 from programs import REPOSITORY
 
@@ -28,6 +29,7 @@ def test_data_that_are_not_there(tmp_path):
     assert process.returncode == 2 and line.startswith("error: ") and "none" in line
 
 
+@pytest.mark.slow
 def test_real_pictures_are_better_than_noise(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_SAGAN_CACHE", str(tmp_path / "cache"))
     for i, (image, label) in enumerate(zip(IMAGES, LABELS, strict=True)):

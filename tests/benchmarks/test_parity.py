@@ -10,6 +10,8 @@ from keras_sagan.adversarial.fakes import uniform_labels
 from keras_sagan.models import DCGANDiscriminator, DCGANGenerator
 from keras_sagan.sampling import latents
 
+pytestmark = pytest.mark.slow
+
 FIXTURE = REPOSITORY / "tests" / "importing" / "fixtures" / "biggan_pytorch_32.npz"
 
 

@@ -9,6 +9,8 @@ from programs import REPOSITORY, run
 from benchmarks import contest, runtimes
 from keras_sagan.exporting import convert_to_tflite
 
+pytestmark = pytest.mark.slow
+
 # Draws all black with XNNPACK, a fifth of white without, and nothing in two threads.
 FAKE = """
 import sys

@@ -53,6 +53,7 @@ GENERATORS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", GENERATORS)
 def test_between_classes_lie_the_classes_and_all_that_is_between(family):
     subject = subject_of(GENERATORS[family](), 10)

@@ -19,6 +19,8 @@ from keras_sagan.exporting.sample import Model
 
 pytest.importorskip("ai_edge_litert")
 
+pytestmark = pytest.mark.slow
+
 FRAME = REPOSITORY / "export" / "examples" / "raspberry_pi" / "picture_frame.py"
 SAMPLER = REPOSITORY / "keras_sagan" / "exporting" / "sample.py"
 EVERY = 0.5

@@ -22,6 +22,8 @@ from keras_sagan.sampling import generator_inputs, latents, sample, to_uint8
 
 pytest.importorskip("ai_edge_litert")
 
+pytestmark = pytest.mark.slow
+
 SIZE = 32
 CLASSES = ["cat", "Dogge, groß", "eel"]
 

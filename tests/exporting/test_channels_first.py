@@ -57,6 +57,7 @@ def test_layers_of_channels_first_come_out_as_they_compute(way):
     np.testing.assert_allclose(model.predict(inputs, verbose=0), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_files_are_channels_last_whatever_keras_says(channels_first):
     generator = trained(attention=(8,))
     inputs = generator_inputs(generator, range(4))

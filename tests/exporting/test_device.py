@@ -141,9 +141,9 @@ def test_a_generator_gives_the_same_pictures(family, precision, tolerance):
     ("precision", "mapping_layers", "tolerance"),
     [
         ("float32", 0, TOLERANCES["float32"]),
-        ("float16", 0, TOLERANCES["float16"]),
+        pytest.param("float16", 0, TOLERANCES["float16"], marks=pytest.mark.slow),
         ("float32", 2, 5e-5),
-        ("float16", 2, TOLERANCES["float16"]),
+        pytest.param("float16", 2, TOLERANCES["float16"], marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize("num_classes", [3, None])

@@ -26,6 +26,8 @@ pytest.importorskip("ai_edge_litert")
 pytest.importorskip("ai_edge_quantizer")
 pytest.importorskip("tensorflow_serving")
 
+pytestmark = pytest.mark.slow
+
 FILES = [
     *(f"generator_{precision}.tflite" for precision in PRECISIONS),
     "generate_only_dynamic_int8.tflite",
@@ -153,7 +155,6 @@ def test_the_manifest_holds(exported):
         assert list(sizes.values()) == [{k: said[k] for k in ("queries", "keys")} for said in maps]
 
 
-@pytest.mark.slow
 def test_another_export_is_replaced_only_if_told(run_copy):
     before = contents(run_copy.export)
     process = run_here("-m", "export", run_copy.path, "--quantize", "float32")
@@ -175,7 +176,6 @@ def test_another_export_is_replaced_only_if_told(run_copy):
     assert [path.name for path in run_copy.path.glob("export*")] == ["export"]
 
 
-@pytest.mark.slow
 def test_an_export_that_fails_leaves_the_old_one(run_copy):
     before = contents(run_copy.export)
     lines = run_copy.classes.read_text().splitlines()
@@ -237,7 +237,6 @@ def test_an_export_that_is_no_folder_stays(run_copy, tmp_path):
     assert (tmp_path / "elsewhere" / "report.json").exists()
 
 
-@pytest.mark.slow
 def test_the_last_whole_checkpoint_is_exported(run_copy):
     path = run_copy.checkpoint(6) / "generator.keras"
     path.write_bytes(path.read_bytes()[:1000])

@@ -98,6 +98,7 @@ def test_both_the_average_and_what_was_trained_are_kept(imported):
     assert_same_weights(gan.ema_generator, given.averaged)
 
 
+@pytest.mark.slow
 def test_without_a_discriminator_it_begins_anew(imported):
     given = networks(discriminator=False)
     run = imported(given)
@@ -143,6 +144,7 @@ def test_it_is_sampled(imported, tmp_path):
     assert np.asarray(Image.open(sheet)).std() > 1
 
 
+@pytest.mark.slow
 def test_a_damaged_file_of_it_is_named(imported):
     run = imported(networks(500))
     path = run.checkpoint(500) / "discriminator.keras"

@@ -14,6 +14,8 @@ from keras_sagan.models import ResNetDiscriminator, ResNetGenerator, with_attent
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.slow
+
 # Float32 of two libraries: pictures in [-1, 1] and maps to 1e-4, logits to 1e-3.
 PICTURES, LOGITS = 1e-4, 1e-3
 # What else stands in its configs.

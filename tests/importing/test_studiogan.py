@@ -14,6 +14,8 @@ from keras_sagan.models import ResNetDiscriminator, ResNetGenerator, with_attent
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.slow
+
 # Float32 of two libraries: pictures in [-1, 1] and maps to 1e-4, logits to 1e-3.
 PICTURES, LOGITS = 1e-4, 1e-3
 
@@ -39,14 +41,7 @@ def write(folder, fixture, change=lambda tensors: None):
     return paths
 
 
-@pytest.fixture(
-    scope="module",
-    params=(
-        32,
-        pytest.param(64, marks=pytest.mark.slow),
-        pytest.param(128, marks=pytest.mark.slow),
-    ),
-)
+@pytest.fixture(scope="module", params=(32, 64, 128))
 def imported(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("studiogan")
     fixture = recorded(request.param)

@@ -17,6 +17,8 @@ from keras_sagan.errors import InputError
 from keras_sagan.importing import import_checkpoint
 from keras_sagan.models import with_attention_maps
 
+pytestmark = pytest.mark.slow
+
 SHAPES = ("dcgan32", "dcgan64", "resnet32")
 ROLES = ("generator", "discriminator")
 

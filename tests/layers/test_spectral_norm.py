@@ -288,6 +288,7 @@ def test_another_axis_is_named():
         SpectralNorm(layers.Dense(3), axis="input")
 
 
+@pytest.mark.slow
 def test_a_trained_factor_scales_the_normalised_kernel(case):
     make, inputs, axis = case
     layer = SpectralNorm(make(), power_iterations=200, scale=True)

@@ -127,6 +127,7 @@ def test_unknown_names_and_sizes_are_refused():
         InceptionExtractor(size=2000)
 
 
+@pytest.mark.slow
 def test_files_of_other_kinds_are_refused(tmp_path, tensors):
     def refused(path, message):
         with pytest.raises(InputError, match=message) as error:

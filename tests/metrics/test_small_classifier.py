@@ -136,6 +136,7 @@ def test_that_of_cifar10_comes_with_the_package(monkeypatch, tmp_path):
     assert small_classifier.delivered("cifar10_jpeg").stat().st_size < 2e6
 
 
+@pytest.mark.slow
 def test_a_classifier_of_data_is_trained_once(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("KERAS_SAGAN_CACHE", str(tmp_path))
     times = quick(monkeypatch)

@@ -46,7 +46,13 @@ def randomised(network):
     return network
 
 
-@pytest.mark.parametrize("name", GENERATORS)
+# In the quick tests what the shipped configs have, and what no other quick test has.
+QUICK = ("scaled", "self-modulation", "mapping")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(x, marks=[pytest.mark.slow] * (x not in QUICK)) for x in GENERATORS]
+)
 def test_a_generator_is_saved_and_sampled_as_it_is(name, tmp_path):
     make, arguments = GENERATORS[name]
     generator = randomised(make(latent_dim=8, **SMALL, **arguments))

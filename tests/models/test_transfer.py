@@ -73,7 +73,12 @@ def test_of_as_many_classes_all_is_the_same(family, make):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"self_modulation": True}, {"self_modulation": True, "mapping_layers": 1}]
+    "options",
+    [
+        {},
+        pytest.param({"self_modulation": True}, marks=pytest.mark.slow),
+        {"self_modulation": True, "mapping_layers": 1},
+    ],
 )
 @pytest.mark.parametrize("family", SOME)
 def test_new_classes_draw_what_the_mean_of_the_old_draws(family, options):

@@ -185,6 +185,7 @@ def refused(tmp_path_factory):
     return data, folder / "run", train(folder / "run", data)
 
 
+@pytest.mark.slow
 def test_too_many_unreadable_leave_their_list_alone(refused):
     _, run_dir, process = refused
     listed = run_dir / "skipped_images.txt"
@@ -194,6 +195,7 @@ def test_too_many_unreadable_leave_their_list_alone(refused):
     Run(run_dir).check_new()
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_the_same_command_works_once_the_pictures_do(refused):
     data, run_dir, _ = refused

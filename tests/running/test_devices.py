@@ -19,14 +19,15 @@ def fits(backend, family, loss, images=40):
     return json.loads(process.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backend", "family", "loss"),
     [
         ("tensorflow", "dcgan", "hinge"),
-        pytest.param("tensorflow", "resnet", "hinge", marks=pytest.mark.slow),
-        pytest.param("tensorflow", "resnet", "wasserstein", marks=pytest.mark.slow),
+        ("tensorflow", "resnet", "hinge"),
+        ("tensorflow", "resnet", "wasserstein"),
         # Of the whole batch there.
-        pytest.param("jax", "dcgan", "relativistic_average_hinge", marks=pytest.mark.slow),
+        ("jax", "dcgan", "relativistic_average_hinge"),
     ],
 )
 def test_two_devices_train_as_one(backend, family, loss):

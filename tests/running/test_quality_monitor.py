@@ -164,6 +164,7 @@ def test_a_word_on_evaluation_that_takes_long(real, monkeypatch, capsys, seconds
     assert capsys.readouterr().err == (expected if seconds == 100 else "")  # once
 
 
+@pytest.mark.slow
 def test_keras_shows_and_compares_the_figures_of_a_fit(real, tmp_path, capsys):
     gan = make_gan(num_classes=10)
     best = keras.callbacks.ModelCheckpoint(
