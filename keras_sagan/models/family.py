@@ -123,7 +123,7 @@ def batch_norm(x, labels, name, spectral_norm=False, latent=None, **arguments):
 
 
 def hidden_features(x, units, spectral_norm, axis="output"):
-    """Returns a dense layer of all locations with a leaky ReLU: (batch, units) float32.
+    """Returns what a hidden layer that sees all locations makes of a map: (batch, units) float32.
 
     Args:
         x: The last feature map of a discriminator, float32.

@@ -45,7 +45,7 @@ def generator(request):
     return trained(request.param)
 
 
-# In the quick tests the ends: of all four there are files in test_export.py.
+# In the quick tests the ends; of all four there are files in test_export.py too, which is slow.
 @pytest.mark.parametrize(
     "precision",
     [

@@ -209,7 +209,7 @@ def test_a_hidden_layer_sees_all_of_the_last_map(family):
     (last_map,) = hidden._inbound_nodes[0].input_tensors
     inputs = inputs_of(discriminator)
     features = np.asarray(keras.Model(discriminator.inputs, last_map)(inputs), "float64")
-    assert features.shape == (2, 8, 8, 16) if family == "resnet" else (2, 4, 4, 32)
+    assert features.shape == ((2, 8, 8, 16) if family == "resnet" else (2, 4, 4, 32))
     kernel = np.asarray(hidden.kernel).reshape(-1, 6)
     x = features.reshape(2, -1) @ kernel + np.asarray(hidden.bias)
     x = np.where(x < 0, 0.1 * x, x)

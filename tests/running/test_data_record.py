@@ -196,7 +196,6 @@ def test_too_many_unreadable_leave_their_list_alone(refused):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_the_same_command_works_once_the_pictures_do(refused):
     data, run_dir, _ = refused
     check_refused(train(run_dir, data), "3 of the 24 images")
